@@ -1,0 +1,13 @@
+/* commands: the subcommands. Each measures, then writes into the report. 0 or -1. */
+#ifndef BENCH_COMMANDS_H
+#define BENCH_COMMANDS_H
+
+#include "options.h"
+#include "report.h"
+
+int command_append(const struct bench_options *options, struct report *report);
+int command_read(const struct bench_options *options, struct report *report);
+int command_pingpong(const struct bench_options *options, struct report *report);
+int command_raw(const struct bench_options *options, struct report *report);
+
+#endif

@@ -1,0 +1,428 @@
+/* Making, opening and growing the file.
+ *
+ * I1  A name leads to a whole store or to nothing: a store is made in an unnamed file and linked
+ *     into place. A death before that leaves nothing.
+ * I2  What lies below the reserved mark has memory: the mark is raised after fallocate succeeded.
+ *     A death between leaves reserved memory above the mark, which the next to grow finds again.
+ * I3  No constant of the superblock is read from shared memory after it was checked at open.
+ */
+#include "arena.h"
+
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <sys/statfs.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "platform.h"
+
+enum { GROW_MIN = 8, GROW_MAX = 16, FIRST_EXTENTS = 8 };
+
+static uint64_t page_up(uint64_t x) {
+    return (x + 4095) & ~UINT64_C(4095);
+}
+
+static const char *shown(const struct eddy_arena *a) {
+    return a->path ? a->path : "the anonymous store";
+}
+
+int eddy_arena_error(int error, const char *what, const char *path) {
+    switch (-error) {
+    case ENOENT:
+        return eddy_error_set(EDDY_ENOENT, "%s: there is no such store", path);
+    case EEXIST:
+        return eddy_error_set(EDDY_EEXIST, "%s: exists already", path);
+    case EACCES:
+    case EPERM:
+        return eddy_error_set(EDDY_EACCESS,
+                              "%s: permission denied for uid %u: ask its owner to open it with "
+                              "another mode, or open it read-only",
+                              path, (unsigned)geteuid());
+    case ELOOP:
+        return eddy_error_set(EDDY_ENOTSTORE, "%s: is a symbolic link, which eddy does not follow",
+                              path);
+    case EISDIR:
+    case ENXIO:
+        return eddy_error_set(EDDY_ENOTSTORE, "%s: is not a regular file", path);
+    case EOPNOTSUPP:
+        return eddy_error_set(EDDY_ESYS,
+                              "%s: its file system has no unnamed files (O_TMPFILE); put the store "
+                              "on a tmpfs, ext4, xfs or btrfs",
+                              path);
+    case ENOMEM:
+        return eddy_error_set(EDDY_ENOMEM,
+                              "%s: %s: no address space; make the store with a smaller cap, or "
+                              "raise `ulimit -v`",
+                              path, what);
+    case EMFILE:
+    case ENFILE:
+        return eddy_error_set(EDDY_ESYS, "%s: %s: too many open files; raise `ulimit -n`", path,
+                              what);
+    default:
+        return eddy_error_set(EDDY_ESYS, "%s: %s: %s", path, what, strerror(-error));
+    }
+}
+
+/* Says that the file system has no room for more, and what to do about it. */
+static int full(const struct eddy_arena *a, uint64_t asked, int error) {
+    struct statfs fs;
+    if (error == -EFBIG) {
+        return eddy_error_set(EDDY_EFULL,
+                              "%s: the limit on the size of files (ulimit -f) leaves no room for "
+                              "%llu KiB more: raise it",
+                              shown(a), (unsigned long long)(asked >> 10));
+    }
+    if (fstatfs(a->fd, &fs) < 0) {
+        memset(&fs, 0, sizeof fs);
+    }
+    unsigned long long unit = (unsigned long long)fs.f_bsize;
+    return eddy_error_set(
+        EDDY_EFULL,
+        "%s: no memory for %llu KiB more (%s): its file system has %llu KiB free (%llu for this "
+        "user) of %llu KiB. Give it more (Docker: --shm-size; compose: shm_size; Kubernetes: "
+        "emptyDir with medium Memory; else: mount -o remount,size=), or put the store in another "
+        "directory (EDDY_DIR) or in an anonymous file (EDDY_ANONYMOUS)",
+        shown(a), (unsigned long long)(asked >> 10), strerror(-error), fs.f_bfree * unit >> 10,
+        fs.f_bavail * unit >> 10, fs.f_blocks * unit >> 10);
+}
+
+/* Fills in what this process keeps of a superblock, which was checked. */
+static void adopt(struct eddy_arena *a, const struct eddy_shm_super *s, void *base) {
+    a->base = base;
+    a->super = base;
+    a->ring = eddy_arena_raw(a, s->ring_off);
+    a->extents = eddy_arena_raw(a, s->states_off);
+    a->members = eddy_arena_raw(a, s->members_off);
+    a->threads = eddy_arena_raw(a, s->threads_off);
+    a->readers = eddy_arena_raw(a, s->readers_off);
+    a->names = eddy_arena_raw(a, s->names_off);
+    a->waits = eddy_arena_raw(a, s->waits_off);
+    uint64_t masks = (8 * (uint64_t)s->wait_words + EDDY_LINE - 1) / EDDY_LINE * EDDY_LINE;
+    a->groups = eddy_arena_raw(a, s->waits_off + masks);
+    a->cap = s->cap;
+    a->extents_off = s->extents_off;
+    a->extents_max = s->extents_max;
+    a->hash_seed = s->hash_seed;
+    a->hash_mask = s->hash_keep >= 64 ? UINT64_MAX : (UINT64_C(1) << s->hash_keep) - 1;
+    a->group_size = eddy_layout_group_size(s->wait_words);
+    a->store_id = s->store_id;
+    a->members_max = s->members_max;
+    a->threads_max = s->threads_max;
+    a->readers_max = s->readers_max;
+    a->wait_words = s->wait_words;
+    /* [arena.R2] relaxed: nobody else has this arena yet */
+    eddy_st_rlx(&a->limit, a->extents_off);
+}
+
+static int note_file(struct eddy_arena *a, const char *path) {
+    struct stat st;
+    if (fstat(a->fd, &st) < 0) {
+        return eddy_arena_error(-errno, "fstat", path ? path : "descriptor");
+    }
+    a->dev = st.st_dev;
+    a->ino = st.st_ino;
+    if (path) {
+        a->path = strdup(path);
+        if (!a->path) {
+            return eddy_error_set(EDDY_ENOMEM, "no memory for a path");
+        }
+    }
+    return 0;
+}
+
+static void init_super(struct eddy_shm_super *s, const struct eddy_shm_super *plan,
+                       const struct eddy_arena_options *o) {
+    memcpy(s, plan, sizeof *s);
+    s->store_id = eddy_platform_random();
+    s->hash_seed = eddy_platform_random();
+    s->created_ns = eddy_platform_realtime_ns();
+    s->hash_keep = o->hash_keep ? o->hash_keep : 64;
+    (void)snprintf(s->writer, sizeof s->writer, "eddy %s", eddy_version());
+    /* [arena.R3] relaxed: the file has no name yet; linking it publishes all of it */
+    eddy_st_rlx(&s->era, 1);
+    eddy_st_rlx(&s->genesis.next_offset, 1);
+    eddy_st_rlx(&s->reserved, 0);
+}
+
+static int create_in(struct eddy_arena *a, const char *path, const struct eddy_shm_super *plan,
+                     const struct eddy_arena_options *o) {
+    void *base = NULL;
+    int r = eddy_platform_reserve(a->fd, 0, plan->states_off);
+    if (r < 0) {
+        return full(a, plan->states_off, r);
+    }
+    r = eddy_platform_map(a->fd, plan->cap, false, &base);
+    if (r < 0) {
+        return eddy_arena_error(r, "mmap of its cap", shown(a));
+    }
+    init_super(base, plan, o);
+    adopt(a, base, base);
+    r = eddy_arena_grow(a, FIRST_EXTENTS);
+    if (r < 0) {
+        return r;
+    }
+    /* [arena.P1] release: alone: the link below is what others see it by; the magic comes last so
+     * that a copy taken of the unnamed file is no store either */
+    eddy_st_rel(&a->super->magic, EDDY_MAGIC);
+    if (path) {
+        r = eddy_platform_publish(a->fd, path);
+        return r < 0 ? eddy_arena_error(r, "link", path) : 0;
+    }
+    r = eddy_platform_seal(a->fd);
+    return r < 0 ? eddy_arena_error(r, "seal", shown(a)) : 0;
+}
+
+static char *parent_of(const char *path) {
+    const char *slash = strrchr(path, '/');
+    size_t n = slash ? (size_t)(slash - path) : 0;
+    if (!slash) {
+        return strdup(".");
+    }
+    return n == 0 ? strdup("/") : strndup(path, n);
+}
+
+int eddy_arena_create(struct eddy_arena *a, const char *path, const struct eddy_arena_options *o) {
+    struct eddy_shm_super plan;
+    struct eddy_layout_sizes sizes = {.cap = o->cap, .members = o->members, .threads = o->threads};
+    memset(a, 0, sizeof *a);
+    memset(&plan, 0, sizeof plan);
+    eddy_layout_plan(&plan, &sizes);
+    if (plan.states_off + (UINT64_C(2) << 20) > o->cap || plan.extents_max < FIRST_EXTENTS) {
+        return eddy_error_set(EDDY_EINVAL,
+                              "cap of %llu bytes is too small for %u members and %u threads, which "
+                              "take %llu",
+                              (unsigned long long)o->cap, o->members, o->threads,
+                              (unsigned long long)plan.states_off);
+    }
+    if (path) {
+        char *dir = parent_of(path);
+        if (!dir) {
+            return eddy_error_set(EDDY_ENOMEM, "no memory for a path");
+        }
+        a->fd = eddy_platform_tmpfile(dir, (mode_t)o->mode);
+        int r = a->fd < 0 ? eddy_arena_error(a->fd, "open(O_TMPFILE)", dir) : 0;
+        free(dir);
+        if (r < 0) {
+            return r;
+        }
+    } else {
+        a->fd = eddy_platform_memfd("eddy");
+        if (a->fd < 0) {
+            return eddy_arena_error(a->fd, "memfd_create", "the anonymous store");
+        }
+    }
+    int r = note_file(a, path);
+    if (r == 0) {
+        r = create_in(a, path, &plan, o);
+    }
+    if (r < 0) {
+        eddy_arena_close(a);
+    }
+    return r;
+}
+
+static int check_super(const struct eddy_shm_super *s, const char *path, uint64_t file_bytes) {
+    /* [arena.R4] relaxed: a private copy of the first page */
+    uint64_t magic = eddy_ld_rlx(&s->magic);
+    if (magic == 0) {
+        return eddy_error_set(EDDY_ENOTSTORE,
+                              "%s: is a half-written file or an empty one, no eddy store", path);
+    }
+    if (magic != EDDY_MAGIC) {
+        return eddy_error_set(EDDY_ENOTSTORE, "%s: is a file, but no eddy store", path);
+    }
+    if (s->layout >> 16 != EDDY_LAYOUT_MAJOR || s->feature_incompat != 0) {
+        return eddy_error_set(EDDY_ELAYOUT,
+                              "%s: has layout %u.%u with features %llx and was made by '%.63s'; "
+                              "this is eddy %s, which knows layout %u.%u: use the eddy that made "
+                              "it, or export and import it with that",
+                              path, s->layout >> 16, s->layout & 0xffff,
+                              (unsigned long long)s->feature_incompat, s->writer, eddy_version(),
+                              EDDY_LAYOUT_MAJOR, EDDY_LAYOUT_MINOR);
+    }
+    if (s->cap < EDDY_CAP_MIN || s->cap > EDDY_CAP_MAX || s->members_max < 2 ||
+        s->members_max > 1024 || s->threads_max < 2 || s->threads_max > 8000 ||
+        s->hash_keep == 0) {
+        return eddy_error_set(EDDY_ECORRUPT, "%s: its superblock is damaged", path);
+    }
+    struct eddy_shm_super plan;
+    struct eddy_layout_sizes sizes = {s->cap, s->members_max, s->threads_max};
+    memset(&plan, 0, sizeof plan);
+    eddy_layout_plan(&plan, &sizes);
+    if (s->fingerprint != plan.fingerprint ||
+        eddy_layout_fingerprint(s) != plan.fingerprint) {
+        return eddy_error_set(EDDY_ECORRUPT,
+                              "%s: its superblock is damaged, or was laid out by a differently "
+                              "built eddy (fingerprint %016llx, here %016llx)",
+                              path, (unsigned long long)s->fingerprint,
+                              (unsigned long long)plan.fingerprint);
+    }
+    /* [arena.R5] relaxed: a private copy */
+    uint64_t reserved = eddy_ld_rlx(&s->reserved);
+    if (reserved > plan.extents_max || reserved < FIRST_EXTENTS ||
+        plan.extents_off + reserved * EDDY_EXTENT_SIZE > file_bytes) {
+        return eddy_error_set(EDDY_ECORRUPT,
+                              "%s: is cut short: %llu bytes, but %llu extents are in use", path,
+                              (unsigned long long)file_bytes, (unsigned long long)reserved);
+    }
+    return 0;
+}
+
+static int open_in(struct eddy_arena *a, const char *name) {
+    struct eddy_shm_super copy;
+    struct stat st;
+    void *base = NULL;
+    if (fstat(a->fd, &st) < 0) {
+        return eddy_arena_error(-errno, "fstat", name);
+    }
+    if (!S_ISREG(st.st_mode)) {
+        return eddy_error_set(EDDY_ENOTSTORE, "%s: is not a regular file", name);
+    }
+    ssize_t got = pread(a->fd, &copy, sizeof copy, 0);
+    if (got < 0) {
+        return eddy_arena_error(-errno, "read", name);
+    }
+    if (got < (ssize_t)sizeof copy) {
+        return eddy_error_set(EDDY_ENOTSTORE, "%s: has only %lld bytes: no eddy store", name,
+                              (long long)st.st_size);
+    }
+    int r = check_super(&copy, name, (uint64_t)st.st_size);
+    if (r < 0) {
+        return r;
+    }
+    r = eddy_platform_map(a->fd, copy.cap, a->read_only, &base);
+    if (r < 0) {
+        return eddy_arena_error(r, "mmap of its cap", name);
+    }
+    adopt(a, &copy, base);
+    return 0;
+}
+
+int eddy_arena_open(struct eddy_arena *a, const char *path, int fd, bool read_only) {
+    char name[64];
+    memset(a, 0, sizeof *a);
+    a->read_only = read_only;
+    if (!path) {
+        (void)snprintf(name, sizeof name, "descriptor %d", fd);
+    }
+    a->fd = path ? eddy_platform_open(path, read_only) : eddy_platform_reopen(fd, read_only);
+    if (a->fd < 0) {
+        return eddy_arena_error(a->fd, "open", path ? path : name);
+    }
+    int r = open_in(a, path ? path : name);
+    if (r == 0) {
+        r = note_file(a, path);
+    }
+    if (r < 0) {
+        eddy_arena_close(a);
+    }
+    return r;
+}
+
+void eddy_arena_close(struct eddy_arena *a) {
+    if (a->base) {
+        eddy_platform_unmap(a->base, a->cap);
+    }
+    if (a->fd >= 0) {
+        struct stat st;
+        /* Somebody may have closed all descriptors; this number may be another file by now. */
+        if (a->ino == 0 || (fstat(a->fd, &st) == 0 && st.st_dev == a->dev && st.st_ino == a->ino)) {
+            close(a->fd);
+        }
+    }
+    free(a->path);
+    memset(a, 0, sizeof *a);
+    a->fd = -1;
+}
+
+bool eddy_arena_unlinked(const struct eddy_arena *a) {
+    struct stat st;
+    return a->path && (stat(a->path, &st) < 0 || st.st_dev != a->dev || st.st_ino != a->ino);
+}
+
+/* The descriptor to grow by: ours, or, if something like close_range() took it, a new one. */
+static int own_fd(struct eddy_arena *a, int *opened) {
+    struct stat st;
+    *opened = -1;
+    if (fstat(a->fd, &st) == 0 && st.st_dev == a->dev && st.st_ino == a->ino) {
+        return a->fd;
+    }
+    if (!a->path) {
+        return -EBADF;
+    }
+    int fd = eddy_platform_open(a->path, false);
+    if (fd < 0) {
+        return fd;
+    }
+    if (fstat(fd, &st) < 0 || st.st_dev != a->dev || st.st_ino != a->ino) {
+        close(fd);
+        return -EBADF;
+    }
+    *opened = fd;
+    return fd;
+}
+
+static int reserve_extents(struct eddy_arena *a, uint64_t from, uint64_t n) {
+    int opened;
+    int fd = own_fd(a, &opened);
+    if (fd < 0) {
+        return fd;
+    }
+    uint64_t states = eddy_arena_off(a, a->extents);
+    uint64_t line = sizeof(struct eddy_shm_extent);
+    uint64_t s0 = (states + from * line) & ~UINT64_C(4095);
+    uint64_t s1 = page_up(states + (from + n) * line);
+    int r = eddy_platform_reserve(fd, s0, s1 - s0);
+    if (r == 0) {
+        r = eddy_platform_reserve(fd, eddy_arena_extent_off(a, (uint32_t)from),
+                                  n * EDDY_EXTENT_SIZE);
+    }
+    if (opened >= 0) {
+        close(opened);
+    }
+    return r;
+}
+
+int eddy_arena_grow(struct eddy_arena *a, uint32_t n) {
+    uint64_t from = eddy_arena_reserved(a);
+    uint64_t left = a->extents_max - from;
+    if (n > left) {
+        return eddy_error_set(EDDY_EFULL,
+                              "%s: the store is full: its cap is %llu bytes; make it with a larger "
+                              "cap, or remove events",
+                              shown(a), (unsigned long long)a->cap);
+    }
+    uint64_t step = from / 8 < GROW_MIN ? GROW_MIN : from / 8 > GROW_MAX ? GROW_MAX : from / 8;
+    step = step < n ? n : step > left ? left : step;
+    int r = reserve_extents(a, from, step);
+    if (r < 0 && step > n) {
+        step = n;
+        r = reserve_extents(a, from, step);
+    }
+    if (r < 0) {
+        return full(a, step * EDDY_EXTENT_SIZE, r);
+    }
+    /* [arena.P2] release: pairs with [arena.C2]. Whoever sees the mark may touch what is below it:
+     * it is reserved. Death before: reserved memory above the mark, found again by who grows next;
+     * after: as if we had never been. */
+    eddy_at_max(&a->super->reserved, from + step);
+    eddy_platform_populate(eddy_arena_raw(a, eddy_arena_extent_off(a, (uint32_t)from)),
+                           step * EDDY_EXTENT_SIZE);
+    return 0;
+}
+
+uint64_t eddy_arena_reserved(struct eddy_arena *a) {
+    /* [arena.C2] acquire: pairs with [arena.P2] */
+    uint64_t n = eddy_ld_acq(&a->super->reserved);
+    return n > a->extents_max ? a->extents_max : n;
+}
+
+bool eddy_arena_within(struct eddy_arena *a, uint64_t off, uint64_t len) {
+    uint64_t limit = a->extents_off + eddy_arena_reserved(a) * EDDY_EXTENT_SIZE;
+    /* [arena.R6] relaxed: a cache; the acquire of the mark itself has just been made */
+    eddy_st_rlx(&a->limit, limit);
+    return off >= a->extents_off && off <= limit && len <= limit - off;
+}

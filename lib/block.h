@@ -1,0 +1,68 @@
+/* Blocks: the memory of index nodes and stream descriptors, in extents of one class each.
+ *
+ * A block is a multiple of 64 bytes. A thread takes blocks from extents that its member owns, fills
+ * them in private, and gives back those that were not needed after all; a block that a record
+ * linked belongs to the structure. Each block has a state word of its own, as an extent has.
+ */
+#ifndef EDDY_BLOCK_H
+#define EDDY_BLOCK_H
+
+#include "extent.h"
+
+enum { EDDY_CLASS_MAX = 9 }; /* 576 bytes: a node of 64 slots */
+
+struct eddy_blocks_class {
+    uint64_t *spare; /* blocks in extents that are ours: free, or taken and given back; zeroed */
+    uint32_t spare_count;
+    uint32_t spare_room;
+    uint32_t *extent; /* extents that are ours */
+    uint32_t extent_count;
+    uint32_t extent_room;
+};
+
+/* A thread's source of blocks. */
+struct eddy_blocks {
+    struct eddy_blocks_class of[EDDY_CLASS_MAX + 1];
+};
+
+/* Takes a block of `class_` lines: owned by member, zeroed behind its header. 0 and *off, or an
+ * error. */
+int eddy_block_take(struct eddy_arena *arena, struct eddy_blocks *blocks, uint32_t member,
+                    unsigned class_, uint64_t *off);
+/* Gives back a block that nobody but its owner ever saw. */
+void eddy_block_give(struct eddy_arena *arena, struct eddy_blocks *blocks, uint64_t off,
+                     unsigned class_);
+/* The record that refers to it is committed: it belongs to the structure. */
+void eddy_block_link(struct eddy_arena *arena, uint64_t off);
+/* After a commit, when no block is private any more: leaves the extents that are used up. Until then
+ * they stay owned, so that a sweep finds every private block in an extent of its dead owner. */
+void eddy_blocks_settle(struct eddy_arena *arena, struct eddy_blocks *blocks);
+/* Leaves the extents to others; the blocks that were not used are free again. */
+void eddy_blocks_leave(struct eddy_arena *arena, struct eddy_blocks *blocks);
+/* Forgets everything, without touching shared memory. */
+void eddy_blocks_fini(struct eddy_blocks *blocks);
+/* Sets a block free that a dead member owned and nothing refers to. */
+void eddy_block_free(struct eddy_arena *arena, uint64_t off, uint64_t state);
+
+/* The address of a whole block of at least `class_` lines at off, or NULL if there cannot be one. */
+static inline void *eddy_block_at(struct eddy_arena *arena, uint64_t off, unsigned class_) {
+    return off % EDDY_LINE == 0 ? eddy_arena_at(arena, off, (uint64_t)class_ * EDDY_LINE) : NULL;
+}
+
+/* Which life of which block this is: the generations of the extent and of the block. A cached
+ * offset means the same block as long as its tag is the same. The block must lie in the arena. */
+static inline uint64_t eddy_block_tag(const struct eddy_arena *arena, uint64_t off) {
+    const struct eddy_shm_block *b = eddy_arena_raw(arena, off);
+    const struct eddy_shm_extent *e = arena->extents + eddy_arena_extent_of(arena, off);
+    /* [block.C1] acquire: pairs with [block.P1]: of the life that these generations name, we see
+     * everything up to its publication */
+    uint64_t gen = EDDY_STATE_GEN(eddy_ld_acq(&b->state));
+    return (uint64_t)EDDY_STATE_GEN(eddy_ld_acq(&e->state)) << 32 | gen;
+}
+
+/* Calls fn for each block that was ever taken in the node extent idx. */
+void eddy_block_each(struct eddy_arena *arena, uint32_t idx,
+                     void (*fn)(void *arg, uint64_t off, uint64_t state, unsigned class_),
+                     void *arg);
+
+#endif

@@ -1,0 +1,481 @@
+/* eddy: an event store that lives in memory which several processes share.
+ *
+ * This header is the manual of the C library. What holds for all of it:
+ *
+ * Words.     A *stream* is a named sequence of events; its events have *versions*, 1, 2, 3, ...
+ *            Every event also has an *offset*: 1, 2, 3, ... over the whole store, without a gap.
+ *            A *transaction* (tx) appends to any number of streams at one instant, or not at all.
+ * Results.   Functions return an int: 0 or more is success, a negative EDDY_E... is not.
+ *            eddy_errmsg() has a sentence with the names and numbers, for people.
+ * Times.     int64_t nanoseconds since 1970-01-01T00:00:00Z. Deadlines: nanoseconds of
+ *            CLOCK_MONOTONIC, see eddy_deadline_ms().
+ * Ownership. What is passed in is copied before the call returns. How long something that was
+ *            given out stays valid is said at each function.
+ * Threads.   eddy_store: any thread, any number at once. eddy_reader, eddy_tx and eddy_buffer: one
+ *            thread at a time.
+ * Blocking.  Nothing blocks but eddy_reader_wait(). No call waits for another process: one that
+ *            is stopped or killed at any instruction holds up nobody.
+ * Fork.      An eddy_store and an eddy_reader work on in the child, which becomes a member of
+ *            its own at its first call. An eddy_tx belongs to the process that began it
+ *            (EDDY_EFORKED in the child). exec closes everything.
+ * Signals.   No function may be called from a signal handler, nor left by longjmp or by
+ *            pthread_cancel.
+ * Memory.    The library writes no message, installs no signal handler, starts no thread that
+ *            was not asked for, and never ends the process. Two things are beyond its reach: a
+ *            memory cgroup that kills, and somebody with write access who shrinks the file
+ *            under it (impossible for an anonymous store, which is sealed).
+ */
+#ifndef EDDY_H
+#define EDDY_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <time.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define EDDY_API __attribute__((visibility("default")))
+#else
+#define EDDY_API
+#endif
+
+#define EDDY_VERSION_MAJOR 0
+#define EDDY_VERSION_MINOR 1
+#define EDDY_VERSION_PATCH 0
+
+/* ---- errors -------------------------------------------------------------------------------- */
+
+#define EDDY_EINVAL (-1)     /* an argument is not allowed; nothing was changed */
+#define EDDY_ENOENT (-2)     /* there is no such store, stream or event */
+#define EDDY_EEXIST (-3)     /* it exists already (a store; a version that is taken) */
+#define EDDY_ECONFLICT (-4)  /* a condition of the transaction did not hold; nothing was stored */
+#define EDDY_ECORRUPT (-5)   /* the store is damaged; eddy_check() tells more */
+#define EDDY_ENOTSTORE (-6)  /* the file is not an eddy store, or was never finished */
+#define EDDY_EFULL (-7)      /* no memory left in the store or its file system */
+#define EDDY_ELIMIT (-8)     /* a limit would be passed; eddy_errmsg() names it and its value */
+#define EDDY_EACCESS (-9)    /* the file's permissions do not allow it */
+#define EDDY_ELAYOUT (-10)   /* the store was made by an incompatible version of eddy */
+#define EDDY_ETIMEDOUT (-11) /* the deadline passed first */
+#define EDDY_ELAPPED (-12)   /* events that were to be read are gone; the position says which */
+#define EDDY_ECLOSED (-13)   /* the handle was shut down */
+#define EDDY_EFORKED (-14)   /* the transaction belongs to the process that forked this one */
+#define EDDY_EREADONLY (-15) /* the handle was opened read-only */
+#define EDDY_EAGAIN (-16)    /* a read-only handle found no steady view; try again */
+#define EDDY_ENOMEM (-17)    /* this process is out of memory */
+#define EDDY_ECANCELED (-18) /* the wait was ended by eddy_reader_wake() */
+#define EDDY_ESYS (-19)      /* a system call failed; eddy_errmsg() names it and its reason */
+
+/* One sentence about a code. Static memory, never NULL, any thread. */
+EDDY_API const char *eddy_strerror(int code);
+/* The code's name, as "EDDY_EFULL": a stable token for scripts. Static memory, never NULL. */
+EDDY_API const char *eddy_errname(int code);
+/* What the last failed call of this thread had to say: the thing, the cause and the cure. Valid
+ * until this thread's next call that fails. Never NULL; "" if none has failed. */
+EDDY_API const char *eddy_errmsg(void);
+
+/* "0.1.0". Static memory. */
+EDDY_API const char *eddy_version(void);
+
+/* ---- bytes --------------------------------------------------------------------------------- */
+
+/* Some bytes; not ended by a zero. ptr may be NULL when len is 0. */
+typedef struct eddy_bytes {
+    const void *ptr;
+    size_t len;
+} eddy_bytes;
+
+static inline eddy_bytes eddy_mem(const void *ptr, size_t len) {
+    eddy_bytes b;
+    b.ptr = ptr;
+    b.len = len;
+    return b;
+}
+
+/* The bytes of a C string; NULL gives no bytes. */
+static inline eddy_bytes eddy_str(const char *s) {
+    size_t n = 0;
+    while (s && s[n]) {
+        n++;
+    }
+    return eddy_mem(s, n);
+}
+
+/* ---- store --------------------------------------------------------------------------------- */
+
+typedef struct eddy_store eddy_store;
+
+#define EDDY_MUST_EXIST 0x1u /* open: EDDY_ENOENT if there is none, rather than make it */
+#define EDDY_EXCLUSIVE 0x2u  /* open: EDDY_EEXIST if there is one */
+#define EDDY_READ_ONLY 0x4u  /* map for reading only; takes no slot; works on a 0444 file */
+#define EDDY_ANONYMOUS 0x8u  /* a new store in a memfd, without a name; the name is ignored */
+
+#define EDDY_CAP_DEFAULT (UINT64_C(64) << 30)
+#define EDDY_CAP_MIN (UINT64_C(4) << 20)
+#define EDDY_CAP_MAX (UINT64_C(1) << 44)
+
+/* How to open a store. Set size to sizeof(eddy_options); zero in any other field is the default.
+ * cap, mode, members and threads count only for the call that makes the store. */
+typedef struct eddy_options {
+    uint32_t size;
+    uint32_t flags;
+    uint64_t cap;      /* bytes of address space and, at most, of memory: EDDY_CAP_MIN to
+                          EDDY_CAP_MAX; default EDDY_CAP_DEFAULT. Memory is taken as it is needed */
+    uint32_t mode;     /* permission bits of the file, whatever the umask; default 0600 */
+    uint32_t members;  /* processes at once, 2 to 1024; default 128 */
+    uint32_t threads;  /* threads inside the library at once, over all processes, 2 to 8000;
+                          default 256 */
+    uint32_t reserved; /* must be 0 */
+    const char *dir;   /* where names live; default $EDDY_DIR, else /dev/shm */
+    int64_t (*clock)(void *arg); /* the time of recording; default CLOCK_REALTIME. Called with no
+                                    lock held; must not call eddy */
+    void *clock_arg;
+} eddy_options;
+
+#define EDDY_OPTIONS_INIT                                                                          \
+    { sizeof(eddy_options), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+/* Opens the store `name` and gives its handle in *out, to be closed by eddy_close(). Made if it is
+ * missing, unless the flags say otherwise; nobody ever sees a half-made one. Opening is also the
+ * recovery after a crash: there is no other. A store may be opened any number of times.
+ *
+ * name: a name (1 to 200 bytes without '/', kept in the options' dir); a path, which starts with
+ * "/", "./" or "../"; "fd:N", an open descriptor (not taken over); "pid:N/fd:M", a descriptor of
+ * another process; NULL: $EDDY_STORE, else "default". options may be NULL.
+ *
+ * Errors: EDDY_EINVAL (name, options), EDDY_ENOENT, EDDY_EEXIST, EDDY_EACCESS, EDDY_ENOTSTORE,
+ * EDDY_ELAYOUT, EDDY_ECORRUPT, EDDY_EFULL (the file system), EDDY_ELIMIT (all member slots are
+ * taken by living processes), EDDY_ENOMEM, EDDY_ESYS. *out is NULL then. */
+EDDY_API int eddy_open(eddy_store **out, const char *name, const eddy_options *options);
+
+/* Closes the handle; NULL is allowed. All its readers and transactions must have been closed, and
+ * no other thread may be inside the library with it. The store stays. */
+EDDY_API void eddy_close(eddy_store *store);
+
+/* From now on this handle's calls, also those that wait in other threads, give EDDY_ECLOSED;
+ * only eddy_info(), eddy_stats(), eddy_stream_info(), eddy_streams() and closing still work.
+ * Does nothing the second time. */
+EDDY_API int eddy_shutdown(eddy_store *store);
+
+/* Removes the name. Processes that have the store open keep it, and its memory is freed when the
+ * last of them closes it. name and dir as in eddy_open(), but for fd and pid forms (EDDY_EINVAL).
+ * Errors: EDDY_ENOENT, EDDY_EACCESS, EDDY_ENOTSTORE (the file is left alone). */
+EDDY_API int eddy_unlink(const char *name, const eddy_options *options);
+
+/* A descriptor of the store's file, owned by the handle and valid until it is closed: to be given
+ * to another process, which opens it as "fd:N". It is close-on-exec. */
+EDDY_API int eddy_store_fd(eddy_store *store);
+
+typedef struct eddy_found {
+    const char *name; /* valid during the callback */
+    const char *path;
+    uint64_t bytes; /* memory in use by the file */
+    uint32_t uid;
+    uint32_t mode;
+    int64_t modified_ns;
+} eddy_found;
+
+/* Calls fn for each store in a directory (NULL: the default one), in byte order of names, until
+ * it gives a value other than 0, which is returned. Files that are no stores are left out. */
+EDDY_API int eddy_list(const char *dir, int (*fn)(void *arg, const eddy_found *found), void *arg);
+
+/* ---- writing ------------------------------------------------------------------------------- */
+
+#define EDDY_ANY INT64_C(-1)    /* expected version: no condition */
+#define EDDY_NONE INT64_C(0)    /* the stream has no event yet: its version is 0 */
+#define EDDY_EXISTS INT64_C(-2) /* the stream has had an event: its version is 1 or more */
+
+#define EDDY_STREAM_MAX 255u     /* bytes in a stream's name, at least 1 */
+#define EDDY_TYPE_MAX 1024u      /* bytes in a type */
+#define EDDY_ID_MAX 1024u        /* bytes in an id */
+#define EDDY_TX_EVENTS_MAX 65536u
+#define EDDY_EVENT_MAX (UINT64_C(1) << 30) /* bytes of data and metadata in an event */
+
+#define EDDY_TIME_GIVEN 0x1u /* new event: time_ns counts although it is 0 */
+
+/* An event to append. Zero in every field is a valid event. */
+typedef struct eddy_new_event {
+    eddy_bytes type;
+    eddy_bytes id; /* none: reads back as "<stream>-<version>" */
+    eddy_bytes data;
+    eddy_bytes metadata;
+    int64_t time_ns; /* when it happened; 0 (without EDDY_TIME_GIVEN): the time of recording */
+    uint64_t shard;
+    uint32_t flags;
+    uint32_t reserved; /* must be 0 */
+} eddy_new_event;
+
+/* What a commit did, or why it did not. Valid as long as its caller keeps it. */
+typedef struct eddy_result {
+    uint64_t first_offset; /* of the transaction's events; 0 if it had none */
+    uint64_t last_offset;
+    uint64_t last_version; /* of the stream of the last event; 0 if there was none */
+    int64_t recorded_ns;   /* never earlier than that of an earlier transaction */
+    /* Of a condition that failed (EDDY_ECONFLICT): */
+    uint32_t condition; /* which: 0 is the first that was given */
+    uint32_t stream_len;
+    int64_t expected;
+    uint64_t actual; /* the stream's version at that instant */
+    char stream[256];
+} eddy_result;
+
+/* Appends count events to one stream as one transaction, if its version is as expected: EDDY_ANY,
+ * EDDY_NONE, EDDY_EXISTS, or a version. Makes the stream if it is missing. result may be NULL.
+ * With count 0: succeeds, checks nothing, makes nothing.
+ * Errors: EDDY_ECONFLICT, EDDY_EINVAL, EDDY_EFULL, EDDY_ELIMIT, EDDY_EREADONLY, EDDY_ECLOSED,
+ * EDDY_ECORRUPT, EDDY_ENOMEM; nothing was stored then. */
+EDDY_API int eddy_append(eddy_store *store, eddy_bytes stream, int64_t expected,
+                         const eddy_new_event *events, size_t count, eddy_result *result);
+
+typedef struct eddy_tx eddy_tx;
+
+/* Begins a transaction: a list of things to write, and of conditions, that is private until it is
+ * committed. It holds nobody up, however long it stays open. Ended by eddy_tx_free(). */
+EDDY_API int eddy_tx_begin(eddy_store *store, eddy_tx **out);
+
+/* Adds an event to a stream. The bytes are copied into the store's memory at once.
+ * Errors: EDDY_EINVAL, EDDY_ELIMIT (EDDY_TX_EVENTS_MAX, EDDY_EVENT_MAX), EDDY_EFULL,
+ * EDDY_EFORKED; the transaction is as before then. */
+EDDY_API int eddy_tx_append(eddy_tx *tx, eddy_bytes stream, const eddy_new_event *event);
+
+/* As eddy_tx_append(), but event->data gives only the length (its ptr must be NULL): *data is the
+ * place, aligned to 8, to write the data to before eddy_tx_commit(), which nobody reads before. */
+EDDY_API int eddy_tx_reserve(eddy_tx *tx, eddy_bytes stream, const eddy_new_event *event,
+                             void **data);
+
+/* Adds the condition that a stream, written by this transaction or not, is as expected before it:
+ * EDDY_ANY, EDDY_NONE, EDDY_EXISTS, or a version (0 and up). */
+EDDY_API int eddy_tx_expect(eddy_tx *tx, eddy_bytes stream, int64_t expected);
+
+/* Commits: all of it happens at one instant, or nothing does. The transaction is spent in either
+ * case. result may be NULL. A transaction without events checks its conditions.
+ * Errors: as eddy_append(), and EDDY_EFORKED. Lock-free: it is tried again only when somebody
+ * else has committed. */
+EDDY_API int eddy_tx_commit(eddy_tx *tx, eddy_result *result);
+
+/* Of the k-th event (from 0) of a committed transaction, its offset and its version in its stream.
+ * Either pointer may be NULL. EDDY_EINVAL if it was not committed or has no such event. */
+EDDY_API int eddy_tx_placed(const eddy_tx *tx, uint32_t k, uint64_t *offset, uint64_t *version);
+
+/* Makes a transaction empty and new again, as eddy_tx_begin() does; cheaper than a new one. */
+EDDY_API int eddy_tx_reset(eddy_tx *tx);
+
+/* Ends the transaction; if it was not committed, nothing of it remains. NULL is allowed. */
+EDDY_API void eddy_tx_free(eddy_tx *tx);
+
+/* ---- reading ------------------------------------------------------------------------------- */
+
+/* An event that was read. Where its bytes live is said by what gave it. */
+typedef struct eddy_event {
+    uint64_t offset;
+    uint64_t version;
+    eddy_bytes stream;
+    eddy_bytes type;
+    eddy_bytes id;
+    eddy_bytes data;
+    eddy_bytes metadata;
+    int64_t time_ns;
+    int64_t recorded_ns;
+    uint64_t shard;
+    uint64_t tx_offset; /* offset of the first event of its transaction */
+    uint32_t tx_count;  /* events in its transaction: tx_offset ... tx_offset + tx_count - 1 */
+    uint32_t reserved;
+} eddy_event;
+
+#define EDDY_FOLLOW 0x1u   /* go on with events that are yet to come */
+#define EDDY_BACKWARD 0x2u /* from the last to the first; not with EDDY_FOLLOW */
+#define EDDY_BORROW 0x4u   /* give data and metadata in place, without a copy; not when read-only */
+#define EDDY_KNOWN 0x8u    /* EDDY_ENOENT if the stream does not exist, rather than nothing */
+
+/* Which events. Zero in every field: all of them. A bound says whether it is exclusive (after) or
+ * inclusive (from, to). All that is given must hold. */
+typedef struct eddy_select {
+    uint32_t size; /* sizeof(eddy_select) */
+    uint32_t flags;
+    eddy_bytes stream;       /* of this stream only, if len > 0 */
+    eddy_bytes prefix;       /* of streams whose names begin so */
+    const eddy_bytes *types; /* of one of these types, if type_count > 0 */
+    size_t type_count;
+    uint64_t after_offset;  /* exclusive */
+    uint64_t to_offset;     /* inclusive; 0: no bound */
+    uint64_t after_version; /* exclusive; with stream only */
+    uint64_t to_version;    /* inclusive; 0: no bound; with stream only */
+    int64_t from_time_ns;   /* event time, inclusive; 0: no bound */
+    int64_t to_time_ns;
+    int64_t from_recorded_ns; /* time of recording, inclusive; 0: no bound */
+    int64_t to_recorded_ns;
+    uint64_t limit; /* at most so many events; 0: no limit */
+} eddy_select;
+
+#define EDDY_SELECT_INIT                                                                           \
+    { sizeof(eddy_select), 0, {0, 0}, {0, 0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+
+typedef struct eddy_reader eddy_reader;
+
+#define EDDY_END 0       /* no more events match, and none will */
+#define EDDY_EVENT 1     /* an event was given */
+#define EDDY_CAUGHT_UP 2 /* no more at present; the reader follows */
+
+/* Opens a reader. select (NULL: everything) is copied, its bytes too. A reader that does not follow
+ * ends with the last event there was at its first eddy_reader_next(). A stream need not exist yet.
+ * Errors: EDDY_EINVAL, EDDY_ENOENT (with EDDY_KNOWN), EDDY_ELIMIT, EDDY_ECLOSED, EDDY_ENOMEM. */
+EDDY_API int eddy_reader_open(eddy_store *store, const eddy_select *select, eddy_reader **out);
+
+/* The next event: EDDY_EVENT, EDDY_END, EDDY_CAUGHT_UP, or an error. Events come in order of their
+ * offsets (backward: in reverse), each exactly once. event's bytes are valid until the reader's
+ * next call. Never blocks.
+ * Errors: EDDY_ELAPPED (once; the next call goes on behind the gap, see eddy_reader_position()),
+ * EDDY_ECLOSED, EDDY_ECORRUPT, EDDY_EAGAIN, EDDY_ENOMEM. */
+EDDY_API int eddy_reader_next(eddy_reader *reader, eddy_event *event);
+
+/* As eddy_reader_next(), but where that would give EDDY_CAUGHT_UP it waits until there is an event,
+ * the deadline has passed (EDDY_ETIMEDOUT), eddy_reader_wake() is called (EDDY_ECANCELED), or the
+ * store is shut down (EDDY_ECLOSED). It spins for some microseconds, then sleeps. */
+EDDY_API int eddy_reader_wait(eddy_reader *reader, int64_t deadline_ns, eddy_event *event);
+
+/* Ends the wait of another thread in eddy_reader_wait(), or the next one: the only call on a reader
+ * that another thread may make. No event is lost by it. */
+EDDY_API void eddy_reader_wake(eddy_reader *reader);
+
+/* A descriptor that polls readable when the reader may have more: for poll, epoll and event loops.
+ * After it is readable (and once before the first poll), call eddy_reader_next() until it gives
+ * EDDY_CAUGHT_UP: that arms it again. It may be readable although there is nothing new. Owned by
+ * the reader. Served by io_uring; where the kernel has no futex wait in it, by a thread that this
+ * call starts. Not for a read-only handle (EDDY_EREADONLY). Errors: EDDY_ESYS. */
+EDDY_API int eddy_reader_fd(eddy_reader *reader);
+
+typedef struct eddy_position {
+    uint64_t offset;      /* offset of the last event given */
+    uint64_t version;     /* its version */
+    uint64_t looked_at;   /* all matching events up to this offset have been given: a checkpoint */
+    uint64_t head;        /* the store's last offset, now */
+    uint64_t lapped_from; /* first and last offset (of a stream: version) that were gone, with */
+    uint64_t lapped_to;   /* the last EDDY_ELAPPED */
+    bool caught_up;       /* the last call found no more */
+} eddy_position;
+
+EDDY_API int eddy_reader_position(eddy_reader *reader, eddy_position *position);
+
+/* Asks of a borrowed event (EDDY_BORROW) whether its bytes still hold: 1 yes, 0 no. */
+EDDY_API int eddy_reader_holds(eddy_reader *reader);
+
+EDDY_API void eddy_reader_close(eddy_reader *reader);
+
+/* Memory for what single reads give; it grows as needed and is used again by the next read. */
+typedef struct eddy_buffer eddy_buffer;
+EDDY_API eddy_buffer *eddy_buffer_create(void); /* NULL if this process is out of memory */
+EDDY_API void eddy_buffer_destroy(eddy_buffer *buffer);
+
+/* The event at an offset, or of a version of a stream; valid until the buffer is used again. In
+ * constant time. Errors: EDDY_ENOENT (not yet, or not any more), EDDY_EINVAL, EDDY_ECLOSED,
+ * EDDY_ECORRUPT, EDDY_EAGAIN, EDDY_ENOMEM. */
+EDDY_API int eddy_get(eddy_store *store, uint64_t offset, eddy_buffer *buffer, eddy_event *event);
+EDDY_API int eddy_get_version(eddy_store *store, eddy_bytes stream, uint64_t version,
+                              eddy_buffer *buffer, eddy_event *event);
+
+/* now + ms as a deadline. Negative: EDDY_FOREVER. */
+EDDY_API int64_t eddy_deadline_ms(int64_t ms);
+#define EDDY_FOREVER INT64_MAX
+
+/* ---- looking in ---------------------------------------------------------------------------- */
+
+typedef struct eddy_stream_facts {
+    uint32_t size;         /* set by the caller: sizeof(eddy_stream_facts) */
+    uint32_t name_len;
+    uint64_t version;      /* the last version there has been */
+    uint64_t count;        /* events there now */
+    uint64_t first_version; /* of the first event there now; 0: none */
+    uint64_t first_offset;
+    uint64_t last_offset;
+    uint64_t bytes;         /* of memory, by the events there now, headers included */
+    char name[256];
+} eddy_stream_facts;
+
+/* Facts about one stream. EDDY_ENOENT if there is none: a plain answer, not a failure. */
+EDDY_API int eddy_stream_info(eddy_store *store, eddy_bytes stream, eddy_stream_facts *facts);
+
+/* Calls fn for the streams whose names begin with prefix and come after `after` (exclusive; not
+ * necessarily a stream's name), in byte order, at most limit of them, until fn gives a value other
+ * than 0. Returns how many calls were made. The last name is the `after` of the next page; each
+ * page costs the same. fn may call eddy, but not eddy_close(). */
+EDDY_API int64_t eddy_streams(eddy_store *store, eddy_bytes prefix, eddy_bytes after, size_t limit,
+                              int (*fn)(void *arg, const eddy_stream_facts *facts), void *arg);
+
+typedef struct eddy_facts {
+    uint32_t size; /* set by the caller: sizeof(eddy_facts) */
+    uint32_t layout;
+    uint64_t cap;       /* bytes at most */
+    uint64_t reserved;  /* bytes taken from the file system so far */
+    uint64_t free;      /* of them, free for new events and index nodes */
+    uint64_t head;      /* the last offset; 0: no event yet */
+    uint64_t first;     /* the first offset that is still there; 0: none */
+    uint64_t events;    /* there now */
+    uint64_t bytes;     /* of memory, by the events there now, headers included */
+    uint64_t streams;   /* there now */
+    uint64_t transactions;
+    int64_t created_ns;
+    int64_t recorded_ns; /* of the last transaction */
+    uint32_t members_max;
+    uint32_t threads_max;
+    bool unlinked; /* the store has no name any more */
+} eddy_facts;
+
+EDDY_API int eddy_info(eddy_store *store, eddy_facts *facts);
+
+/* Counters since the store was made, over all processes; they only grow. */
+typedef struct eddy_counts {
+    uint32_t size; /* set by the caller: sizeof(eddy_counts) */
+    uint32_t reserved;
+    uint64_t events_appended;
+    uint64_t bytes_appended; /* headers included */
+    uint64_t transactions;
+    uint64_t events_read;
+    uint64_t conflicts; /* transactions refused by a condition */
+    uint64_t refusals;  /* transactions refused for another reason: limits, no memory */
+    uint64_t retries;   /* commits tried again since another came first */
+    uint64_t helps;     /* transactions applied by another than who committed them */
+    uint64_t wakes;     /* system calls made to wake waiters */
+    uint64_t sleeps;    /* waits that slept */
+    uint64_t extents_taken;
+    uint64_t sweeps; /* dead members cleared up after */
+} eddy_counts;
+
+EDDY_API int eddy_stats(eddy_store *store, eddy_counts *counts);
+
+typedef struct eddy_member_facts {
+    uint32_t slot;
+    uint32_t generation;
+    bool alive; /* proved by the kernel, not guessed from the pid */
+    bool self;
+    bool fences;   /* uses fences, since the kernel's membarrier is not to be had */
+    uint32_t pid;  /* as in its own PID namespace */
+    uint64_t pidns; /* inode of that namespace */
+    uint32_t uid;
+    char command[17];
+    int64_t since_ns;
+    uint32_t threads;  /* slots of threads that it holds */
+    uint32_t inside;   /* threads that are inside the library now */
+    uint32_t readers;  /* open readers that wait or borrow */
+    uint64_t position; /* of the reader that is furthest behind; 0: none */
+    uint64_t pinned;   /* bytes held by borrowed events */
+    uint64_t owned;    /* bytes of extents that it fills */
+} eddy_member_facts;
+
+/* Calls fn for each process that has the store open or died with it open, until fn gives a value
+ * other than 0, which is returned. Read-only handles are in no list. */
+EDDY_API int eddy_members(eddy_store *store,
+                          int (*fn)(void *arg, const eddy_member_facts *facts), void *arg);
+
+/* Looks through everything in the store, reading only, in bounded time also if it is damaged, and
+ * calls fn for each thing that is wrong. Sound on a store in use. Returns 0, or EDDY_ECORRUPT if
+ * anything was wrong. fn may be NULL. room: which part of eddy; text: what and where. */
+EDDY_API int eddy_check(eddy_store *store,
+                        void (*fn)(void *arg, const char *room, const char *text), void *arg);
+
+#ifdef __cplusplus
+}
+#endif
+#endif

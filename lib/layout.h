@@ -1,0 +1,461 @@
+/* Everything that lives in shared memory, drawn, asserted and versioned: nothing shared is declared
+ * anywhere else. Little-endian; every word is 8 bytes and aligned, futex words 4. Offsets are bytes
+ * from the start of the arena; a shared word never holds a pointer, a pid or a descriptor that
+ * means anything to another process.
+ *
+ *   0          superblock            4096
+ *   ring       applied and N words   64
+ *   waits      who sleeps            one mask for all, then groups {futex, mask}
+ *   names      cells of the name trie's root
+ *   members    slots of processes
+ *   threads    slots of threads, each with two redo buffers
+ *   readers    slots of readers that wait or borrow
+ *   states     one line for each extent that there may be (reserved as far as the mark)
+ *   extents    64 KiB each          (reserved as far as the mark)
+ *
+ * When something here changes, LAYOUT_MAJOR or _MINOR changes with it, in the same commit.
+ */
+#ifndef EDDY_LAYOUT_H
+#define EDDY_LAYOUT_H
+
+#include <assert.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include "atomics.h"
+
+#define EDDY_MAGIC UINT64_C(0x31304552594444E5) /* not text, so that no text file is a store */
+#define EDDY_LAYOUT_MAJOR 1u
+#define EDDY_LAYOUT_MINOR 0u
+
+enum {
+    EDDY_EXTENT_BITS = 16,
+    EDDY_EXTENT_SIZE = 1 << EDDY_EXTENT_BITS,
+    EDDY_LINE = 64,
+    EDDY_RING_WORDS = 4,
+    EDDY_NAME_ROOT_BITS = 12, /* the name trie's root has 4,096 cells */
+    EDDY_WAIT_GROUPS = 64,    /* group 0 wakes for every transaction, the others by stream */
+    EDDY_COUNTERS = 16,
+    EDDY_HINTS = 16,
+    EDDY_HINT_FREE = 0,
+    EDDY_HINT_EVENTS = 1, /* and EDDY_HINT_EVENTS + class for nodes */
+    EDDY_INLINE_SLOTS = 6, /* offsets of a stream's first versions, in its descriptor */
+    EDDY_LEAF8 = 8,        /* the next ones, in a small leaf; then the trie of its versions */
+    EDDY_NODE_BITS = 6,    /* slots of a node of a number trie: 64 */
+    EDDY_HASH_BITS = 3,    /* cells of a node of a hash trie: 8 */
+    EDDY_LIST_INLINE = 112 /* words of a redo list that lie in the buffer itself */
+};
+
+/* The locked byte of the file, beyond any data, that says that member slot i lives. Slot 0, and
+ * thread slot 0, are the recovery slot: taken only to sweep the dead when all others are taken. */
+#define EDDY_LOCK_LIFE (UINT64_C(1) << 62)
+
+/* ---- superblock ----------------------------------------------------------------------------
+ *
+ *      0  magic             written last by who makes the store; constant from then on, as is
+ *      8  layout            major << 16 | minor                                   all of this line
+ *     12  page_size         and the next
+ *     16  fingerprint       of every size and offset in this header
+ *     24  feature_compat    bits that an older eddy may ignore
+ *     32  feature_ro        bits that an older eddy may ignore when it only reads
+ *     40  feature_incompat  bits that it must know
+ *     48  cap               bytes
+ *     56  store_id          random, tells two stores of one name apart
+ *     64  members_max, threads_max, readers_max, wait_words      (u32 each)
+ *     80  ring_off   88 waits_off   96 names_off   104 members_off   112 threads_off
+ *    120  readers_off 128 states_off 136 extents_off 144 extents_max 152 hash_seed
+ *    160  created_ns 168 hash_keep  (bits of a name's hash that are used; less than 64 in tests)
+ *    176  writer     (char[64]: the version of eddy that made it)
+ *    256  reserved          extents that are reserved: only grows (maximum)
+ *    264  fresh             extents that were ever taken: only grows (by one at a time, CAS)
+ *    320  era               only grows
+ *    384  hint[16]          {tag:32, index + 1:32} heads of lists of extents, all hints: free ones,
+ *                           partly filled ones of events, of nodes of class 1, 2, ...
+ *    512  offsets_root      cell: trie of offset -> event
+ *    520  streams_root      cell: trie of stream number -> descriptor
+ *    576  genesis           redo header of the state before the first transaction: constant
+ *    704  (to 4096: zero)
+ */
+struct eddy_shm_redo {
+    eddy_word seq;         /*  0 number of the transaction */
+    eddy_word next_offset; /*  8 the offset after its last event */
+    eddy_word time_ns;     /* 16 of recording, never earlier than its predecessor's */
+    eddy_word events_in;   /* 24 totals, absolute: events ever appended */
+    eddy_word events_out;  /* 32 and removed */
+    eddy_word bytes_in;    /* 40 */
+    eddy_word bytes_out;   /* 48 */
+    eddy_word streams_in;  /* 56 streams ever made: the last stream number */
+    eddy_word streams_out; /* 64 */
+    eddy_word groups;      /* 72 wait groups it touches, a bit each */
+    eddy_word words;       /* 80 length of the list, in words */
+    eddy_word list_off;    /* 88 where it lies, if not inline: 0 */
+    eddy_word spare[4];    /* 96 */
+};
+static_assert(sizeof(struct eddy_shm_redo) == 128, "redo header");
+static_assert(offsetof(struct eddy_shm_redo, groups) == 72, "redo header");
+
+struct eddy_shm_super {
+    eddy_word magic;
+    uint32_t layout;
+    uint32_t page_size;
+    uint64_t fingerprint;
+    uint64_t feature_compat;
+    uint64_t feature_ro;
+    uint64_t feature_incompat;
+    uint64_t cap;
+    uint64_t store_id;
+    uint32_t members_max;
+    uint32_t threads_max;
+    uint32_t readers_max;
+    uint32_t wait_words;
+    uint64_t ring_off;
+    uint64_t waits_off;
+    uint64_t names_off;
+    uint64_t members_off;
+    uint64_t threads_off;
+    uint64_t readers_off;
+    uint64_t states_off;
+    uint64_t extents_off;
+    uint64_t extents_max;
+    uint64_t hash_seed;
+    int64_t created_ns;
+    uint64_t hash_keep;
+    char writer[64];
+    uint64_t pad0[2];
+    eddy_word reserved; /* 256: by whoever grows the store; read by all who take extents */
+    eddy_word fresh;
+    uint64_t pad1[6];
+    eddy_word era; /* 320: by maintenance; read at every entry */
+    uint64_t pad2[7];
+    eddy_word hint[EDDY_HINTS]; /* 384: by whoever frees or takes */
+    eddy_word offsets_root;     /* 512: by records only */
+    eddy_word streams_root;
+    uint64_t pad3[6];
+    struct eddy_shm_redo genesis;
+    uint64_t pad4[424];
+};
+static_assert(sizeof(struct eddy_shm_super) == 4096, "superblock");
+static_assert(offsetof(struct eddy_shm_super, members_max) == 64, "superblock");
+static_assert(offsetof(struct eddy_shm_super, writer) == 176, "superblock");
+static_assert(offsetof(struct eddy_shm_super, reserved) == 256, "superblock");
+static_assert(offsetof(struct eddy_shm_super, era) == 320, "superblock");
+static_assert(offsetof(struct eddy_shm_super, hint) == 384, "superblock");
+static_assert(offsetof(struct eddy_shm_super, offsets_root) == 512, "superblock");
+static_assert(offsetof(struct eddy_shm_super, genesis) == 576, "superblock");
+
+/* ---- ring ----------------------------------------------------------------------------------
+ *
+ *      0  applied   every transaction below is in the indexes; +1 at a time, by who applied it
+ *      8  word[4]   {round:50, buffer:14}: round(s) = s / 4 + 1; 0 at first. The word of
+ *                   transaction s is word[s % 4]; it is empty as long as it holds the round before
+ */
+struct eddy_shm_ring {
+    eddy_word applied;
+    eddy_word word[EDDY_RING_WORDS];
+    uint64_t pad[3];
+};
+static_assert(sizeof(struct eddy_shm_ring) == EDDY_LINE, "ring");
+
+/* ---- waits ---------------------------------------------------------------------------------
+ *
+ * wait_words words: a bit for each reader slot, set while that reader sleeps on any group; then for
+ * each group a line with its futex word and wait_words words, the same bits. A bit is set and
+ * cleared by the reader that owns it, or by who sweeps it. Each part starts on a line of its own.
+ */
+struct eddy_shm_group {
+    eddy_word32 futex; /* only ever added to */
+    uint32_t pad;
+    eddy_word mask[]; /* wait_words of them */
+};
+
+/* ---- member --------------------------------------------------------------------------------
+ *
+ *      0  state      {generation:48, state:16}; generation + 1 by who joins, FREE by who sweeps
+ *      8  pid        as in its own namespace: for people to read
+ *     12  uid
+ *     16  pidns      inode of the namespace
+ *     24  since_ns
+ *     32  command    char[16]
+ *     48  fences     1: its threads fence, since they cannot rely on membarrier
+ *     56  (zero to 128)
+ */
+enum { EDDY_MEMBER_FREE = 0, EDDY_MEMBER_LIVE = 1 };
+struct eddy_shm_member {
+    eddy_word state;
+    eddy_word32 pid;
+    eddy_word32 uid;
+    eddy_word pidns;
+    eddy_word since_ns;
+    eddy_word command[2];
+    eddy_word fences;
+    uint64_t pad[9];
+};
+static_assert(sizeof(struct eddy_shm_member) == 128, "member");
+static_assert(offsetof(struct eddy_shm_member, command) == 32, "member");
+
+/* ---- thread --------------------------------------------------------------------------------
+ *
+ *      0  state      {generation:32, member:16, LIVE:16}; 0 in the low half: free
+ *      8  lo, hi     eras that this thread may see into; lo 0: it is outside
+ *     64  counters   16, by the owner alone; they outlive the owner, and are summed when asked for
+ *    192  buffer 0   redo header (128) and 112 words of list
+ *   1216  buffer 1
+ *   2240  (to 2304)
+ * A buffer is written by the owner, and only while the word of transaction applied - 1 does not
+ * name it. It is of one kind for ever, and never swept.
+ */
+struct eddy_shm_buffer {
+    struct eddy_shm_redo head;
+    eddy_word list[EDDY_LIST_INLINE];
+};
+static_assert(sizeof(struct eddy_shm_buffer) == 1024, "buffer");
+struct eddy_shm_thread {
+    eddy_word state;
+    eddy_word lo;
+    eddy_word hi;
+    uint64_t pad0[5];
+    eddy_word counter[EDDY_COUNTERS];
+    struct eddy_shm_buffer buffer[2];
+    uint64_t pad1[8];
+};
+static_assert(sizeof(struct eddy_shm_thread) == 2304, "thread");
+static_assert(offsetof(struct eddy_shm_thread, counter) == 64, "thread");
+static_assert(offsetof(struct eddy_shm_thread, buffer) == 192, "thread");
+
+/* ---- reader --------------------------------------------------------------------------------
+ *
+ *      0  state      {generation:32, member:16, LIVE:16}
+ *      8  position   the last offset looked at
+ *     16  pin        index of the extent of a borrowed event, + 1; 0: none
+ *     24  (to 64: zero)
+ */
+struct eddy_shm_reader {
+    eddy_word state;
+    eddy_word position;
+    eddy_word pin;
+    uint64_t pad[5];
+};
+static_assert(sizeof(struct eddy_shm_reader) == EDDY_LINE, "reader");
+
+/* ---- extent states -------------------------------------------------------------------------
+ *
+ *      0  state  {generation:32, state:8, 0:8, member:16}: FREE (under the generation of its next
+ *                use) -> OWNED -> PARTIAL -> OWNED ... -> SEALED -> CONDEMNED -> FREE. A partial
+ *                extent has contents and room, and nobody fills it at present.
+ *      8  info   {kind:8, class:8, run:32}: by the owner, after it took the extent
+ *     16  fill   bytes that are whole blocks (event extents): by the owner, after the block
+ *     24  next   of the list that it is on, index + 1: a hint
+ *     32  birth, retired   eras
+ *     48  (to 64: zero)
+ */
+enum {
+    EDDY_FREE = 0,
+    EDDY_OWNED = 1,
+    EDDY_LINKED = 2,  /* blocks: a record refers to it */
+    EDDY_PARTIAL = 2, /* extents */
+    EDDY_SEALED = 3,
+    EDDY_CONDEMNED = 4,
+    EDDY_RETIRED = 5
+};
+enum {
+    EDDY_KIND_NONE = 0,
+    EDDY_KIND_EVENTS = 1, /* event blocks and heads, one after the other */
+    EDDY_KIND_NODES = 2,  /* blocks of one class: `class` lines each */
+    EDDY_KIND_LARGE = 3,  /* one head and one event, in `run` extents */
+    EDDY_KIND_REST = 4,   /* the other extents of a run */
+    EDDY_KIND_LIST = 5    /* a redo list, in `run` extents */
+};
+struct eddy_shm_extent {
+    eddy_word state;
+    eddy_word info;
+    eddy_word fill;
+    eddy_word next;
+    eddy_word birth;
+    eddy_word retired;
+    uint64_t pad[2];
+};
+static_assert(sizeof(struct eddy_shm_extent) == EDDY_LINE, "extent state");
+
+#define EDDY_STATE(gen, state, member)                                                             \
+    ((uint64_t)(gen) << 32 | (uint64_t)(state) << 24 | (uint64_t)(member))
+#define EDDY_STATE_GEN(w) ((uint32_t)((w) >> 32))
+#define EDDY_STATE_OF(w) ((unsigned)((w) >> 24 & 0xff))
+#define EDDY_STATE_MEMBER(w) ((uint32_t)((w)&0xffff))
+#define EDDY_INFO(kind, class, run)                                                                \
+    ((uint64_t)(kind) << 56 | (uint64_t)(class) << 48 | (uint64_t)(run))
+#define EDDY_INFO_KIND(w) ((unsigned)((w) >> 56))
+#define EDDY_INFO_CLASS(w) ((unsigned)((w) >> 48 & 0xff))
+#define EDDY_INFO_RUN(w) ((uint32_t)(w))
+
+/* ---- node ----------------------------------------------------------------------------------
+ *
+ * A block of an extent of kind NODES: a node of a trie, or a descriptor of a stream.
+ *
+ *      0  state    {generation:32, state:8, 0:8, member:16}: FREE -> OWNED -> LINKED -> CONDEMNED
+ *                  -> RETIRED -> FREE of the next generation: only grows
+ *      8  birth, retired
+ *     24  shape    {kind:8, shift:8, bits:8}: constant while it lives
+ *     32  home     the cell that is the root of its trie
+ *     40  base     the first number under it (number trie), or a hash under it (hash trie)
+ *     48  plan     which evaluation filled it: the owner's own
+ *     56  (zero)
+ *     64  slot     1 << bits of them
+ *
+ * A cell or slot holds 0, then a reference (the offset of a block), then perhaps others, or a mark
+ * (odd: TOMB), never an earlier value again while its block lives. Leaves of version tries
+ * hold offsets of events; leaves of the offset trie hold references to event blocks.
+ */
+enum { EDDY_BLOCK_NODE = 1, EDDY_BLOCK_STREAM = 2 };
+struct eddy_shm_block {
+    eddy_word state;
+    eddy_word birth;
+    eddy_word retired;
+    eddy_word shape;
+};
+struct eddy_shm_node {
+    struct eddy_shm_block block;
+    eddy_word home;
+    eddy_word base;
+    eddy_word plan;
+    uint64_t pad;
+    eddy_word slot[];
+};
+static_assert(sizeof(struct eddy_shm_node) == 64, "node");
+#define EDDY_SHAPE(kind, shift, bits)                                                              \
+    ((uint64_t)(kind) << 56 | (uint64_t)(shift) << 48 | (uint64_t)(bits) << 40)
+#define EDDY_SHAPE_KIND(w) ((unsigned)((w) >> 56))
+#define EDDY_SHAPE_SHIFT(w) ((unsigned)((w) >> 48 & 0xff))
+#define EDDY_SHAPE_BITS(w) ((unsigned)((w) >> 40 & 0xff))
+#define EDDY_NODE_CLASS(bits) ((unsigned)(1 + ((1u << (bits)) + 7) / 8))
+#define EDDY_TOMB(seq) ((uint64_t)(seq) << 1 | 1)
+#define EDDY_IS_TOMB(cell) (((cell)&1) != 0)
+
+/* ---- stream descriptor ---------------------------------------------------------------------
+ *
+ *      0  block      shape {kind, 0, 0}
+ *     32  hash       of the name
+ *     40  name_len
+ *     48  number     of the stream, from 1
+ *     56  collision  the next descriptor with the same hash: set once
+ *     64  version    the last there has been: maximum
+ *     72  bytes_in   of its events, ever: maximum
+ *     80  events_in  maximum
+ *     88  first      versions up to this one are gone: maximum
+ *     96  bytes_out, events_out   maximum
+ *    112  leaf8      cell: versions 7 to 14
+ *    120  root       cell: trie of versions from 15, by version - 15
+ *    128  slot       offsets of versions 1 to 6
+ *    176  name       up to 255 bytes
+ */
+struct eddy_shm_stream {
+    struct eddy_shm_block block;
+    eddy_word hash;
+    eddy_word name_len;
+    eddy_word number;
+    eddy_word collision;
+    eddy_word version;
+    eddy_word bytes_in;
+    eddy_word events_in;
+    eddy_word first;
+    eddy_word bytes_out;
+    eddy_word events_out;
+    eddy_word leaf8;
+    eddy_word root;
+    eddy_word slot[EDDY_INLINE_SLOTS];
+    unsigned char name[];
+};
+static_assert(offsetof(struct eddy_shm_stream, version) == 64, "descriptor");
+static_assert(offsetof(struct eddy_shm_stream, leaf8) == 112, "descriptor");
+static_assert(offsetof(struct eddy_shm_stream, slot) == 128, "descriptor");
+static_assert(offsetof(struct eddy_shm_stream, name) == 176, "descriptor");
+#define EDDY_STREAM_CLASS(name_len) ((unsigned)((176 + (name_len) + 63) / 64))
+
+/* ---- events --------------------------------------------------------------------------------
+ *
+ * In an extent of kind EVENTS or LARGE, blocks lie one after the other, each a multiple of 8 bytes.
+ * A transaction's events in one extent are a *part*; each part has a head, which says what all of
+ * them share, and is all that is written anew when a commit is tried again.
+ *
+ *   head    0  size      bytes, whole block (u32)
+ *           4  kind      HEAD (u16)   6 streams (u16)
+ *           8  tx_offset offset of the transaction's first event
+ *          16  recorded_ns
+ *          24  first     index in the transaction of the part's first event (u32)
+ *          28  tx_count  events in the transaction (u32)
+ *          32  {stream, version} for each stream of the part: its descriptor, and the version of
+ *              its first event here
+ *
+ *   event   0  size      in units of 8 bytes (u32)
+ *           4  kind      EVENT (u16)   6 flags (u16)
+ *           8  data_len  (u32)        12 meta_len (u32)
+ *          16  head      of its part, from the start of the extent, in units of 8 bytes (u16)
+ *          18  index     in the part (u16)
+ *          20  stream    which of the head's (u16)   22 step  versions after the head's (u16)
+ *          24  type_len  (u16)        26 id_len (u16)   28 (zero)
+ *          32  [time_ns] [shard]     as the flags say; then data, metadata, type, id
+ */
+enum { EDDY_BLOCK_HEAD = 0x4845, EDDY_BLOCK_EVENT = 0x4556 };
+enum { EDDY_EVENT_TIME = 1, EDDY_EVENT_SHARD = 2, EDDY_EVENT_FLAGS = 3 };
+struct eddy_shm_part {
+    uint64_t stream;
+    uint64_t version;
+};
+struct eddy_shm_head {
+    uint32_t size;
+    uint16_t kind;
+    uint16_t streams;
+    uint64_t tx_offset;
+    int64_t recorded_ns;
+    uint32_t first;
+    uint32_t tx_count;
+    struct eddy_shm_part part[];
+};
+static_assert(sizeof(struct eddy_shm_head) == 32, "head");
+struct eddy_shm_event {
+    uint32_t size8;
+    uint16_t kind;
+    uint16_t flags;
+    uint32_t data_len;
+    uint32_t meta_len;
+    uint16_t head8;
+    uint16_t index;
+    uint16_t stream;
+    uint16_t step;
+    uint16_t type_len;
+    uint16_t id_len;
+    uint32_t zero;
+};
+static_assert(sizeof(struct eddy_shm_event) == 32, "event");
+
+/* ---- redo list -----------------------------------------------------------------------------
+ *
+ * Entries of a head word {kind:8, count:8, offset of the word to change:48} and operands:
+ *   SET   value           0 -> value
+ *   RUN   base            slot k: 0 -> base + k, k < count; slots that maintenance never changes
+ *   REFS  values[count]   as SET, for count slots one after the other (at most 7)
+ *   SWAP  old, value      cells that lead to nodes and descriptors
+ *   MAX   value           at least value
+ */
+enum { EDDY_REDO_SET = 1, EDDY_REDO_RUN = 2, EDDY_REDO_REFS = 3, EDDY_REDO_SWAP = 4,
+       EDDY_REDO_MAX = 5 };
+enum { EDDY_REDO_REFS_MAX = 7 };
+#define EDDY_REDO(kind, count, off)                                                                \
+    ((uint64_t)(kind) << 56 | (uint64_t)(count) << 48 | (uint64_t)(off))
+#define EDDY_REDO_KIND(w) ((unsigned)((w) >> 56))
+#define EDDY_REDO_COUNT(w) ((unsigned)((w) >> 48 & 0xff))
+#define EDDY_REDO_OFF(w) ((w)&UINT64_C(0xffffffffffff))
+
+/* Where the fixed parts lie, computed from the options when a store is made, and again to check
+ * when one is opened. */
+struct eddy_layout_sizes {
+    uint64_t cap;
+    uint32_t members;
+    uint32_t threads;
+};
+/* Fills in the constant fields of a superblock (all but magic, ids, times). */
+void eddy_layout_plan(struct eddy_shm_super *super, const struct eddy_layout_sizes *sizes);
+uint64_t eddy_layout_fingerprint(const struct eddy_shm_super *super);
+/* Bytes of a group's line or lines. */
+uint64_t eddy_layout_group_size(uint32_t wait_words);
+
+#endif

@@ -1,0 +1,68 @@
+/* What eddy asks of the kernel, and nothing of eddy itself: files in memory, locks of open file
+ * descriptions, futexes, membarrier, clocks, a word that fork wipes.
+ *
+ * Functions give 0 or more, or a negative errno: the rooms above turn that into words.
+ * Every system call goes through here (and through pollfd), so that faults can be injected.
+ */
+#ifndef EDDY_PLATFORM_H
+#define EDDY_PLATFORM_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "atomics.h"
+
+/* A file without a name on the file system of dir, to be linked into place when it is whole. */
+int eddy_platform_tmpfile(const char *dir, mode_t mode);
+/* Gives it a name; -EEXIST if somebody else was faster. */
+int eddy_platform_publish(int fd, const char *path);
+int eddy_platform_memfd(const char *name);
+/* Seals a memfd against shrinking, for ever. */
+int eddy_platform_seal(int fd);
+/* Opens an existing file; never follows a symbolic link in its last component. */
+int eddy_platform_open(const char *path, bool read_only);
+/* A second open file description of the same file, also of a memfd or an unlinked file. */
+int eddy_platform_reopen(int fd, bool read_only);
+/* Reserves memory for [off, off + len): after that, touching it cannot fail. */
+int eddy_platform_reserve(int fd, uint64_t off, uint64_t len);
+/* Maps [0, len) shared. */
+int eddy_platform_map(int fd, uint64_t len, bool read_only, void **out);
+void eddy_platform_unmap(void *base, uint64_t len);
+/* Makes the pages present for writing; a hint. */
+void eddy_platform_populate(void *at, uint64_t len);
+int64_t eddy_platform_file_bytes(int fd);
+
+/* A lock that lives exactly as long as this process's memory: the byte of a description of its
+ * own, of which one page is mapped (not into a fork's child) and whose descriptor is closed. It
+ * survives close_range() and SIGSTOP and ends at death or exec, after the last store of the last
+ * thread. *page is what to unmap to give it up. -EAGAIN if somebody holds the byte. */
+int eddy_platform_life_lock(int fd, uint64_t byte, void **page);
+void eddy_platform_life_unlock(void *page);
+/* Whether somebody holds the byte: 1, 0, or -errno. Own mappings' descriptions count as somebody. */
+int eddy_platform_lock_held(int fd, uint64_t byte);
+/* Takes the byte with a description made for this alone; closing the descriptor gives it up. */
+int eddy_platform_lock_take(int fd, uint64_t byte);
+
+/* 1 if this process may rely on eddy_platform_membarrier() of others, else 0. */
+int eddy_platform_membarrier_register(void);
+int eddy_platform_membarrier(void);
+
+/* Sleeps while *word == expected, until the deadline (CLOCK_MONOTONIC) at most. */
+int eddy_platform_futex_wait(eddy_word32 *word, uint32_t expected, int64_t deadline_ns);
+/* Wakes all who sleep on the word, in any process. */
+int eddy_platform_futex_wake(eddy_word32 *word);
+
+int64_t eddy_platform_realtime_ns(void);
+int64_t eddy_platform_monotonic_ns(void);
+
+/* A page of private memory that reads as zeros in a child after fork or clone. */
+void *eddy_platform_wiped_page(void);
+void eddy_platform_unpage(void *page);
+
+uint64_t eddy_platform_random(void);
+uint64_t eddy_platform_hash(const void *bytes, size_t len, uint64_t seed);
+uint64_t eddy_platform_pid_namespace(void);
+
+#endif

@@ -1,0 +1,26 @@
+/* The subcommands. Each takes a command line that was understood, and gives an exit code. */
+#ifndef COMMANDS_H
+#define COMMANDS_H
+
+#include "cli.h"
+
+/* stores.c */
+int run_create(const struct args *args);
+int run_ls(const struct args *args);
+int run_rm(const struct args *args);
+int run_version(const struct args *args);
+int run_help(const struct args *args);
+/* facts.c */
+int run_info(const struct args *args);
+int run_stats(const struct args *args);
+int run_who(const struct args *args);
+int run_check(const struct args *args);
+int run_streams(const struct args *args);
+/* import.c, append.c, read.c, tail.c */
+int run_import(const struct args *args);
+int run_append(const struct args *args);
+int run_read(const struct args *args);
+int run_get(const struct args *args);
+int run_tail(const struct args *args);
+
+#endif

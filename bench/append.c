@@ -190,8 +190,7 @@ static int be_process(struct crew_seat *seat, void *arg) {
 
 /* ---- in the parent */
 
-static int check_store(struct append_run *run, const struct crew *crew,
-                       const eddy_facts *before) {
+static int check_store(struct append_run *run, const struct crew *crew, const eddy_facts *before) {
     uint32_t writers = (uint32_t)run->options->writers;
     uint32_t readers = (uint32_t)run->options->readers;
     eddy_facts after;
@@ -203,7 +202,7 @@ static int check_store(struct append_run *run, const struct crew *crew,
         run->followers = crew_lap_of(crew, writers, readers, 0);
         run->followers.events /= readers; /* each of them had all */
     }
-    run->reserved = after.reserved - before->reserved;
+    run->reserved = after.reserved > before->reserved ? after.reserved - before->reserved : 0;
     if (after.head - before->head < run->writers.events) {
         return bench_error("the store has %llu more events, but %llu were appended",
                            (unsigned long long)(after.head - before->head),
@@ -388,7 +387,7 @@ int command_append(const struct bench_options *options, struct report *report) {
     int rc = -1;
     if (!bench || names_create(&names, options->streams) != 0) {
         free(bench);
-        return bench_error("no memory for the names of the streams");
+        return -1; /* the names say so; without a page of memory nothing can be said */
     }
     bench->options = options;
     if (subject_fits(options->events + options->streams * options->batch, options->payload) != 0 ||

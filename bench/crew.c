@@ -174,12 +174,8 @@ int crew_run(struct crew *crew, const struct bench_options *options, uint32_t co
     sigemptyset(&child);
     sigaddset(&child, SIGCHLD);
     sigprocmask(SIG_BLOCK, &child, &mask);
-    struct child_plan plan = {.options = options,
-                              .fn = fn,
-                              .arg = arg,
-                              .mask = &mask,
-                              .parent = getpid(),
-                              .pin = pin};
+    struct child_plan plan = {
+        .options = options, .fn = fn, .arg = arg, .mask = &mask, .parent = getpid(), .pin = pin};
     pid_t pids[OPTIONS_PROCESSES_MAX] = {0};
     int rc = 0;
     fflush(NULL);

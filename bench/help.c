@@ -62,7 +62,8 @@ static const char read_help[] =
     "count ('warm'), and one more that times each call ('latency').\n"
     "\n"
     "  --select WHAT    all, stream, offset or version               [each of them]\n"
-    "                   all: in order; stream: one stream after the other; offset, version: single\n"
+    "                   all: in order; stream: one stream after the other; offset, version: "
+    "single\n"
     "                   events at random, by offset or by (stream, version)\n"
     "  --borrow         read in place instead of copying (all and stream)\n"
     "  --readers N      processes that read                          [1]\n"
@@ -108,7 +109,7 @@ static const char raw_help[] =
     "  --batch N        of trial's batches                           [100]\n"
     "  --payload BYTES  of copy, handover, log and trial, at least 8 [100]\n";
 
-void help_print(int command) {
+void help_print(unsigned command) {
     const char *own = command == BENCH_APPEND     ? append_help
                       : command == BENCH_READ     ? read_help
                       : command == BENCH_PINGPONG ? pingpong_help

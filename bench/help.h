@@ -3,6 +3,6 @@
 #define BENCH_HELP_H
 
 /* Prints the help of a subcommand (enum bench_command), or of all with 0, to stdout. */
-void help_print(int command);
+void help_print(unsigned command);
 
 #endif

@@ -79,9 +79,10 @@ void machine_report(struct report *report) {
     report_text(report, "huge_pages_shmem",
                 chosen("/sys/kernel/mm/transparent_hugepage/shmem_enabled", line, sizeof(line)));
     report_text(report, "clocksource",
-                first_line("/sys/devices/system/clocksource/clocksource0/current_clocksource",
-                           line, sizeof(line)));
+                first_line("/sys/devices/system/clocksource/clocksource0/current_clocksource", line,
+                           sizeof(line)));
     report_text(report, "timer", measure_timer_is_tsc ? "tsc" : "clock_gettime");
+    report_number(report, "timer_step_ns", measure_timer_step());
     report_text(report, "eddy", eddy_version());
     report_text(report, "commit", EDDY_COMMIT);
     report_close(report);

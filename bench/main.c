@@ -58,5 +58,6 @@ int main(int argc, char **argv) {
     machine_report(&report);
     report_options(&report, &options);
     rc = run_command(&options, &report);
-    return report_end(&report, rc == 0) == 0 && rc == 0 ? 0 : 1;
+    int ended = report_end(&report, rc == 0);
+    return rc == COMMAND_USAGE ? 2 : rc == 0 && ended == 0 ? 0 : 1;
 }

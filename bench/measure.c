@@ -1,9 +1,9 @@
 #include "measure.h"
 
-#include <stdarg.h>
-#include <stdatomic.h>
 #include <errno.h>
 #include <sched.h>
+#include <stdarg.h>
+#include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -71,6 +71,22 @@ void measure_init(void) {
 
 double measure_ticks_to_ns(uint64_t t) {
     return (double)t * ns_per_tick;
+}
+
+double measure_timer_step(void) {
+    uint64_t step = 0;
+    uint64_t last = ticks();
+    for (int i = 0; i < 10000; i++) {
+        uint64_t now = ticks();
+        uint64_t rest = now > last ? now - last : 0;
+        while (rest != 0) { /* the greatest common divisor of all differences */
+            uint64_t remainder = step % rest;
+            step = rest;
+            rest = remainder;
+        }
+        last = now;
+    }
+    return measure_ticks_to_ns(step);
 }
 
 static int compare_doubles(const void *a, const void *b) {

@@ -59,14 +59,18 @@ static inline uint64_t rng_next(uint64_t *state) {
     return x * UINT64_C(2685821657736338717);
 }
 
-/* A number from 0 to below - 1; below is less than 2^32. */
+/* A number from 0 to below - 1. */
 static inline uint64_t rng_below(uint64_t *state, uint64_t below) {
-    return ((rng_next(state) >> 32) * below) >> 32;
+    return (uint64_t)(((unsigned __int128)rng_next(state) * below) >> 64);
 }
 
 /* Chooses the timer and calibrates it, which takes 20 ms. */
 void measure_init(void);
 double measure_ticks_to_ns(uint64_t t);
+
+/* The step of the timer, in nanoseconds, of which all its readings are multiples: on some machines
+ * it is 10, and no single call can be timed more finely than that. */
+double measure_timer_step(void);
 
 /* Sorts the values and gives the median; 0 if there are none. */
 double measure_median(double *values, size_t count);

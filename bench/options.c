@@ -64,9 +64,9 @@ static int parse_number(const struct rule *rule, const char *text, uint64_t *out
     bool sound = errno == 0 && end != text && *end == 0 && *text >= '0' && *text <= '9';
     if (!sound || value > UINT64_MAX / scale || value * scale < rule->min ||
         value * scale > rule->max) {
-        return bench_error("--%s %s: not a number from %llu to %llu (10k, 1M and 1G are understood)",
-                           rule->name, text, (unsigned long long)rule->min,
-                           (unsigned long long)rule->max);
+        return bench_error(
+            "--%s %s: not a number from %llu to %llu (10k, 1M and 1G are understood)", rule->name,
+            text, (unsigned long long)rule->min, (unsigned long long)rule->max);
     }
     *out = value * scale;
     return 0;
@@ -104,9 +104,10 @@ static int parse_pin(struct bench_options *options, const char *list) {
         char *end = NULL;
         long cpu = strtol(at, &end, 10);
         if (end == at || (*end != ',' && *end != 0) || !cpu_is_allowed(cpu)) {
-            return bench_error("--pin=%s: '%s' does not begin with a CPU that this process may use; "
-                               "give numbers with commas between them, such as --pin=0,1",
-                               list, at);
+            return bench_error(
+                "--pin=%s: '%s' does not begin with a CPU that this process may use; "
+                "give numbers with commas between them, such as --pin=0,1",
+                list, at);
         }
         if (options->cpu_count == OPTIONS_CPUS_MAX) {
             return bench_error("--pin=%s: more than %d CPUs", list, OPTIONS_CPUS_MAX);
@@ -144,7 +145,7 @@ static int apply_rule(struct bench_options *options, const struct rule *rule, co
     case RULE_OUTPUT:
         return parse_output(options, text);
     case RULE_HELP:
-        help_print(options->command);
+        help_print((unsigned)options->command);
         return 1;
     }
     return 0;
@@ -236,7 +237,7 @@ int options_parse(struct bench_options *options, int argc, char **argv) {
             return -1; /* getopt has said what is wrong */
         }
         rc = c == 'o'   ? parse_output(options, optarg)
-             : c == 'h' ? (help_print(options->command), 1)
+             : c == 'h' ? (help_print((unsigned)options->command), 1)
                         : apply_rule(options, &rules[c - RULE_BASE], optarg);
         if (rc != 0) {
             return rc == 1 ? 0 : -1;

@@ -185,9 +185,9 @@ static int raw_trial(const struct bench_options *options, struct report *report)
     int rc = 0;
     for (uint64_t i = 0; i < options->repeat && rc == 0; i++) {
         rc = reference_trial(&reference, options, 1, &single.ns[single.count++]);
-        rc = rc == 0 ? reference_trial(&reference, options, options->batch,
-                                       &batch.ns[batch.count++])
-                     : rc;
+        rc = rc == 0
+                 ? reference_trial(&reference, options, options->batch, &batch.ns[batch.count++])
+                 : rc;
     }
     put_row(report, &single);
     put_row(report, &batch);
@@ -220,8 +220,9 @@ static int check_items(const struct bench_options *options) {
             k++;
         }
         if (k == ITEM_COUNT) {
-            return bench_error("raw %s: there is no such thing; see eddy-bench raw --help",
-                               options->items[i]);
+            bench_error("raw %s: there is no such thing; see eddy-bench raw --help",
+                        options->items[i]);
+            return COMMAND_USAGE;
         }
     }
     return 0;
@@ -229,7 +230,7 @@ static int check_items(const struct bench_options *options) {
 
 int command_raw(const struct bench_options *options, struct report *report) {
     if (check_items(options) != 0) {
-        return -1;
+        return COMMAND_USAGE;
     }
     report_open(report, "raw");
     for (size_t i = 0; i < ITEM_COUNT; i++) {

@@ -34,9 +34,10 @@ int reference_create(struct reference *reference, const struct bench_options *op
     uint64_t len = log > trial ? log : trial;
     *reference = (struct reference){.len = len, .events = options->events};
     if (len > measure_memory_available() / 2) {
-        return bench_error("the reference programs need %llu MiB for %llu events, more than half of "
-                           "the memory that is free: give less --events",
-                           (unsigned long long)(len >> 20), (unsigned long long)options->events);
+        return bench_error(
+            "the reference programs need %llu MiB for %llu events, more than half of "
+            "the memory that is free: give less --events",
+            (unsigned long long)(len >> 20), (unsigned long long)options->events);
     }
     reference->memory = measure_share(len);
     if (!reference->memory || measure_populate(reference->memory, len) != 0) {

@@ -6,9 +6,10 @@
  *
  * T, the plain trial: eddy's commit path and nothing around it. A transaction is committed by a
  * compare-and-swap of the next word of a ring and then applied from a redo list: the offset index
- * and the version index (a flat array each) by compare-and-swap of every slot, the stream's version
- * as a maximum, `applied` by compare-and-swap. Whoever finds a transaction not yet applied applies
- * it. One stream; no conditions, names, reclamation, waiters, checks of what is read, or members.
+ * and the version index (a flat array each) by compare-and-swap of every empty slot, the stream's
+ * version as a maximum, `applied` by compare-and-swap. Whoever finds a transaction not yet applied
+ * applies it. One stream; no conditions, names, reclamation, waiters, checks of what is read, or
+ * members.
  *
  * Both write to memory that was touched before, by as many processes as asked for. */
 #ifndef BENCH_REFERENCE_H

@@ -37,15 +37,21 @@ struct trial_list {
     _Alignas(64) struct trial_redo entries[TRIAL_REDO_COUNT];
 };
 
-/* In front of every event. The first one of a transaction is its record. */
-struct trial_event {
-    uint64_t offset;
+/* In front of a transaction's events: what depends on its place in the log, so that a commit that
+ * was tried in vain has little to write anew. */
+struct trial_record {
+    uint64_t offset; /* of its first event */
     uint64_t version;
     int64_t recorded_ns;
+    uint32_t count;
+    uint32_t writer;
+};
+
+/* In front of every event. Its offset and version are those of its record, and k more. */
+struct trial_event {
+    uint64_t record_off;
     uint32_t len;
-    uint16_t writer;
-    uint16_t reserved;
-    uint64_t count; /* events of the transaction from this one on */
+    uint32_t k;
 };
 
 struct trial_shared {
@@ -80,7 +86,7 @@ static uint64_t record_off_of(uint64_t word) {
 uint64_t trial_size(uint64_t events, uint64_t payload, uint32_t writers) {
     /* A writer's share is rounded down; one more each covers the rest. */
     return sizeof(struct trial_shared) + 2 * (events + 1) * sizeof(uint64_t) +
-           (events + writers) * stride_of(payload);
+           (events + writers) * (stride_of(payload) + sizeof(struct trial_record));
 }
 
 void trial_init(void *memory, uint64_t events, uint64_t payload, uint32_t writers) {
@@ -91,7 +97,7 @@ void trial_init(void *memory, uint64_t events, uint64_t payload, uint32_t writer
     shared->offsets_off = sizeof(*shared);
     shared->versions_off = shared->offsets_off + (events + 1) * sizeof(uint64_t);
     shared->events_off = shared->versions_off + (events + 1) * sizeof(uint64_t);
-    shared->writer_len = (events / writers + 1) * shared->stride;
+    shared->writer_len = (events / writers + 1) * (shared->stride + sizeof(struct trial_record));
     memset(at_off(shared, shared->offsets_off), 0, 2 * (events + 1) * sizeof(uint64_t));
 }
 
@@ -105,7 +111,7 @@ void trial_writer_init(struct trial_writer *writer, void *memory, uint32_t index
 }
 
 /* Writes entry n of the list. release: a late helper that sees any of it also sees that `applied`
- * had passed the transaction before; pairs with the fence in read_redo(). */
+ * had passed the transaction before; pairs with the loads in read_redo(). */
 static void write_redo(struct trial_redo *redo, enum trial_kind kind, uint64_t target_off,
                        uint64_t value, uint64_t step, uint64_t count) {
     atomic_store_explicit(&redo->kind, kind, memory_order_release);
@@ -127,13 +133,12 @@ struct redo_copy {
  * therefore be another's. */
 static bool read_redo(struct trial_shared *shared, const struct trial_redo *redo, uint64_t tx,
                       struct redo_copy *copy) {
-    copy->kind = atomic_load_explicit(&redo->kind, memory_order_relaxed);
-    copy->target_off = atomic_load_explicit(&redo->target_off, memory_order_relaxed);
-    copy->value = atomic_load_explicit(&redo->value, memory_order_relaxed);
-    copy->step = atomic_load_explicit(&redo->step, memory_order_relaxed);
-    copy->count = atomic_load_explicit(&redo->count, memory_order_relaxed);
-    /* acquire: pairs with the releases in write_redo(). */
-    atomic_thread_fence(memory_order_acquire);
+    /* acquire: pairs with the releases in write_redo(), and `applied` is read after them. */
+    copy->kind = atomic_load_explicit(&redo->kind, memory_order_acquire);
+    copy->target_off = atomic_load_explicit(&redo->target_off, memory_order_acquire);
+    copy->value = atomic_load_explicit(&redo->value, memory_order_acquire);
+    copy->step = atomic_load_explicit(&redo->step, memory_order_acquire);
+    copy->count = atomic_load_explicit(&redo->count, memory_order_acquire);
     return atomic_load_explicit(&shared->applied, memory_order_relaxed) < tx;
 }
 
@@ -141,23 +146,26 @@ static void apply_redo(struct trial_shared *shared, const struct redo_copy *redo
     _Atomic uint64_t *words = at_off(shared, redo->target_off);
     if (redo->kind == TRIAL_SET_ONCE) {
         for (uint64_t i = 0; i < redo->count; i++) {
-            uint64_t empty = 0;
-            atomic_compare_exchange_strong_explicit(&words[i], &empty,
-                                                    redo->value + i * redo->step,
-                                                    memory_order_release, memory_order_relaxed);
+            /* Looked at first: what another has done already need not become our cache line. */
+            uint64_t seen = atomic_load_explicit(&words[i], memory_order_relaxed);
+            if (seen == 0) {
+                atomic_compare_exchange_strong_explicit(&words[i], &seen,
+                                                        redo->value + i * redo->step,
+                                                        memory_order_release, memory_order_relaxed);
+            }
         }
         return;
     }
-    uint64_t seen = atomic_load_explicit(words, memory_order_relaxed);
-    while (seen < redo->value &&
-           !atomic_compare_exchange_weak_explicit(words, &seen, redo->value, memory_order_release,
-                                                  memory_order_relaxed)) {
+    uint64_t largest = atomic_load_explicit(words, memory_order_relaxed);
+    while (largest < redo->value &&
+           !atomic_compare_exchange_weak_explicit(words, &largest, redo->value,
+                                                  memory_order_release, memory_order_relaxed)) {
     }
 }
 
 /* Applies the committed transaction tx, whose record is at record_off. Idempotent. */
 static void apply(struct trial_shared *shared, uint64_t tx, uint64_t record_off) {
-    const struct trial_event *record = at_off(shared, record_off);
+    const struct trial_record *record = at_off(shared, record_off);
     struct trial_list *list = &shared->lists[record->writer];
     for (uint32_t i = 0; i < TRIAL_REDO_COUNT; i++) {
         struct redo_copy copy;
@@ -197,38 +205,39 @@ static void evaluate(struct trial_writer *writer, uint64_t record_off, uint64_t 
     uint64_t offset = 1;
     int64_t recorded_ns = realtime_ns();
     if (tx > 1) {
-        uint64_t last = atomic_load_explicit(&shared->ring[(tx - 1) % TRIAL_RING],
-                                             memory_order_acquire);
-        const struct trial_event *record = at_off(shared, record_off_of(last));
+        uint64_t last =
+            atomic_load_explicit(&shared->ring[(tx - 1) % TRIAL_RING], memory_order_acquire);
+        const struct trial_record *record = at_off(shared, record_off_of(last));
         offset = record->offset + record->count;
         recorded_ns = recorded_ns > record->recorded_ns ? recorded_ns : record->recorded_ns;
     }
     uint64_t version = atomic_load_explicit(&shared->version, memory_order_relaxed) + 1;
-    for (uint64_t i = 0; i < batch; i++) {
-        struct trial_event *event = at_off(shared, record_off + i * shared->stride);
-        event->offset = offset + i;
-        event->version = version + i;
-        event->recorded_ns = recorded_ns;
-    }
+    struct trial_record *own = at_off(shared, record_off);
+    own->offset = offset;
+    own->version = version;
+    own->recorded_ns = recorded_ns;
     struct trial_redo *redo = shared->lists[writer->index].entries;
     write_redo(&redo[0], TRIAL_SET_ONCE, shared->offsets_off + offset * sizeof(uint64_t),
-               record_off, shared->stride, batch);
+               record_off + sizeof(struct trial_record), shared->stride, batch);
     write_redo(&redo[1], TRIAL_SET_ONCE, shared->versions_off + version * sizeof(uint64_t), offset,
                1, batch);
-    write_redo(&redo[2], TRIAL_MAXIMUM, offsetof(struct trial_shared, version),
-               version + batch - 1, 0, 1);
+    write_redo(&redo[2], TRIAL_MAXIMUM, offsetof(struct trial_shared, version), version + batch - 1,
+               0, 1);
 }
 
 static void append(struct trial_writer *writer, uint64_t batch, const uint8_t *payload) {
     struct trial_shared *shared = writer->shared;
     uint64_t record_off = writer->next_off;
-    writer->next_off += batch * shared->stride;
+    uint64_t events_off = record_off + sizeof(struct trial_record);
+    writer->next_off = events_off + batch * shared->stride;
+    struct trial_record *own = at_off(shared, record_off);
+    own->count = (uint32_t)batch;
+    own->writer = writer->index;
     for (uint64_t i = 0; i < batch; i++) {
-        struct trial_event *event = at_off(shared, record_off + i * shared->stride);
+        struct trial_event *event = at_off(shared, events_off + i * shared->stride);
+        event->record_off = record_off;
         event->len = (uint32_t)shared->payload;
-        event->writer = (uint16_t)writer->index;
-        event->reserved = 0;
-        event->count = batch - i;
+        event->k = (uint32_t)i;
         memcpy(event + 1, payload, shared->payload);
     }
     for (;;) {
@@ -262,7 +271,10 @@ int trial_check(void *memory, uint64_t events) {
     }
     for (uint64_t i = 1; i <= events; i++) {
         const struct trial_event *event = at_off(shared, offsets[i]);
-        if (offsets[i] == 0 || event->offset != i || versions[i] != i) {
+        const struct trial_record *record = at_off(shared, event->record_off);
+        bool placed = offsets[i] != 0 && record->offset + event->k == i &&
+                      record->version + event->k == i && versions[i] == i;
+        if (!placed) {
             return -1;
         }
     }

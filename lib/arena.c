@@ -326,12 +326,9 @@ void eddy_arena_close(struct eddy_arena *a) {
     if (a->base) {
         eddy_platform_unmap(a->base, a->cap);
     }
-    if (a->fd >= 0) {
-        struct stat st;
-        /* Somebody may have closed all descriptors; this number may be another file by now. */
-        if (a->ino == 0 || (fstat(a->fd, &st) == 0 && st.st_dev == a->dev && st.st_ino == a->ino)) {
-            close(a->fd);
-        }
+    /* Somebody may have closed all descriptors; this number may be another file by now. */
+    if (a->fd >= 0 && (a->ino == 0 || eddy_arena_is(a, a->fd))) {
+        close(a->fd);
     }
     free(a->path);
     memset(a, 0, sizeof *a);
@@ -343,31 +340,31 @@ bool eddy_arena_unlinked(const struct eddy_arena *a) {
     return a->path && (stat(a->path, &st) < 0 || st.st_dev != a->dev || st.st_ino != a->ino);
 }
 
-/* The descriptor to grow by: ours, or, if something like close_range() took it, a new one. */
-static int own_fd(struct eddy_arena *a, int *opened) {
+bool eddy_arena_is(const struct eddy_arena *a, int fd) {
     struct stat st;
-    *opened = -1;
-    if (fstat(a->fd, &st) == 0 && st.st_dev == a->dev && st.st_ino == a->ino) {
+    return fstat(fd, &st) == 0 && st.st_dev == a->dev && st.st_ino == a->ino;
+}
+
+int eddy_arena_fd(struct eddy_arena *a) {
+    if (eddy_arena_is(a, a->fd)) {
         return a->fd;
     }
     if (!a->path) {
         return -EBADF;
     }
-    int fd = eddy_platform_open(a->path, false);
-    if (fd < 0) {
-        return fd;
-    }
-    if (fstat(fd, &st) < 0 || st.st_dev != a->dev || st.st_ino != a->ino) {
+    int fd = eddy_platform_open(a->path, a->read_only);
+    if (fd >= 0 && !eddy_arena_is(a, fd)) {
         close(fd);
         return -EBADF;
     }
-    *opened = fd;
+    if (fd >= 0) {
+        a->fd = fd;
+    }
     return fd;
 }
 
 static int reserve_extents(struct eddy_arena *a, uint64_t from, uint64_t n) {
-    int opened;
-    int fd = own_fd(a, &opened);
+    int fd = eddy_arena_fd(a);
     if (fd < 0) {
         return fd;
     }
@@ -379,9 +376,6 @@ static int reserve_extents(struct eddy_arena *a, uint64_t from, uint64_t n) {
     if (r == 0) {
         r = eddy_platform_reserve(fd, eddy_arena_extent_off(a, (uint32_t)from),
                                   n * EDDY_EXTENT_SIZE);
-    }
-    if (opened >= 0) {
-        close(opened);
     }
     return r;
 }

@@ -65,6 +65,11 @@ int eddy_arena_open(struct eddy_arena *arena, const char *path, int fd, bool rea
 void eddy_arena_close(struct eddy_arena *arena);
 /* Reserves at least n more extents. EDDY_EFULL says why not and what to do. */
 int eddy_arena_grow(struct eddy_arena *arena, uint32_t n);
+/* The descriptor of the file: the one that was opened, or, if something like close_range() took it,
+ * a new one by name; or a negative errno. */
+int eddy_arena_fd(struct eddy_arena *arena);
+/* Is fd a descriptor of this file? */
+bool eddy_arena_is(const struct eddy_arena *arena, int fd);
 /* Whether the file has lost its name. */
 bool eddy_arena_unlinked(const struct eddy_arena *arena);
 /* Turns a negative errno about a path into an error with a sentence. */

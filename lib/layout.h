@@ -297,8 +297,7 @@ static_assert(sizeof(struct eddy_shm_extent) == EDDY_LINE, "extent state");
  *     24  shape    {kind:8, shift:8, bits:8}: constant while it lives
  *     32  home     the cell that is the root of its trie
  *     40  base     the first number under it (number trie), or a hash under it (hash trie)
- *     48  plan     which evaluation filled it: the owner's own
- *     56  (zero)
+ *     48  (zero)
  *     64  slot     1 << bits of them
  *
  * A cell or slot holds 0, then a reference (the offset of a block), then perhaps others, or a mark
@@ -316,8 +315,7 @@ struct eddy_shm_node {
     struct eddy_shm_block block;
     eddy_word home;
     eddy_word base;
-    eddy_word plan;
-    uint64_t pad;
+    uint64_t pad[2];
     eddy_word slot[];
 };
 static_assert(sizeof(struct eddy_shm_node) == 64, "node");

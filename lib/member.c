@@ -34,11 +34,24 @@ static void describe(struct eddy_shm_member *m, bool fences) {
     eddy_st_rlx(&m->fences, fences);
 }
 
+int eddy_member_lock(struct eddy_arena *a, uint32_t idx) {
+    int fd = eddy_arena_fd(a);
+    int own = fd < 0 ? fd : eddy_platform_lock_take(fd, EDDY_LOCK_LIFE + idx);
+    /* Descriptors may be closed and taken anew behind our back: a lock of another file says
+     * nothing. */
+    if (own >= 0 && !eddy_arena_is(a, own)) {
+        close(own);
+        return -EBADF;
+    }
+    return own;
+}
+
 static int take_life(struct eddy_arena *a, uint32_t idx, struct eddy_member *member) {
-    int r = eddy_platform_life_lock(a->fd, EDDY_LOCK_LIFE + idx, &member->life);
-    if (r == -EAGAIN) {
+    int own = eddy_member_lock(a, idx);
+    if (own == -EAGAIN) {
         return 0;
     }
+    int r = own < 0 ? own : eddy_platform_life_lock(own, &member->life);
     if (r == -ENOENT) {
         return eddy_error_set(EDDY_ESYS, "/proc is not mounted: eddy needs /proc/self/fd");
     }
@@ -55,7 +68,7 @@ static void set_live(struct eddy_arena *a, const struct eddy_member *member) {
     describe(m, member->fences);
     /* [member.R3] relaxed: we hold the byte, so nobody else changes it */
     uint64_t gen = EDDY_MEMBER_GEN(eddy_ld_rlx(&m->state)) + 1;
-    /* [member.P1] release: pairs with [member.C1]. Here from now on. Death before: the slot is as
+    /* [member.P1] release: pairs with [member.C1], [maintain.C2], [look.C2]. Here from now on. Death before: the slot is as
      * it was; after: swept. */
     eddy_st_rel(&m->state, EDDY_MEMBER_STATE(gen, EDDY_MEMBER_LIVE));
 }
@@ -141,6 +154,12 @@ void eddy_thread_join_recovery(struct eddy_arena *a, const struct eddy_member *m
                                struct eddy_thread *t) {
     /* Thread slot 0 goes with member slot 0, whose byte the caller holds. */
     init_thread(a, member, 0, t);
+}
+
+void eddy_thread_init_reader(struct eddy_arena *a, struct eddy_thread *t) {
+    memset(t, 0, sizeof *t);
+    t->arena = a;
+    t->span.era = &a->super->era;
 }
 
 static void set_thread_free(struct eddy_shm_thread *slot, uint64_t was) {

@@ -37,7 +37,7 @@ enum eddy_counter {
     EDDY_COUNT_SWEEPS
 };
 
-/* A thread inside the library, of one member. */
+/* A thread inside the library, of one member; or, with slot NULL, of a read-only handle. */
 struct eddy_thread {
     struct eddy_arena *arena;
     struct eddy_shm_thread *slot;
@@ -48,12 +48,14 @@ struct eddy_thread {
     struct eddy_cursor cursor;
     uint64_t list_off[2]; /* redo lists that do not fit in the buffers */
     uint32_t list_run[2]; /* their extents */
-    uint32_t plan;        /* number of the last evaluation */
 };
 
 /* Joins in slot idx, which must be free: -EAGAIN-like 0 if it is not, 1 if joined, or an error. */
 int eddy_member_join(struct eddy_arena *arena, uint32_t idx, struct eddy_member *member);
 void eddy_member_leave(struct eddy_arena *arena, struct eddy_member *member);
+/* Takes the byte of slot idx through a description of its own: its descriptor, -EAGAIN if somebody has
+ * it, or another negative errno. Whoever has it may sweep or join the slot; closing it gives it up. */
+int eddy_member_lock(struct eddy_arena *arena, uint32_t idx);
 /* Whether the member in slot idx is dead. A slot of this process is alive. */
 bool eddy_member_dead(struct eddy_arena *arena, uint32_t idx);
 /* The recovery slot, whoever had it: 1 if it is ours now, 0 if somebody uses it. */
@@ -65,6 +67,8 @@ int eddy_thread_join(struct eddy_arena *arena, const struct eddy_member *member,
 /* Takes the recovery member's thread slot, whoever had it. */
 void eddy_thread_join_recovery(struct eddy_arena *arena, const struct eddy_member *member,
                                struct eddy_thread *thread);
+/* A thread that only reads, and takes no slot. */
+void eddy_thread_init_reader(struct eddy_arena *arena, struct eddy_thread *thread);
 /* Gives up the slot and what it owned. */
 void eddy_thread_leave(struct eddy_thread *thread);
 /* Forgets the slot without touching it: it belongs to the parent of this process. */
@@ -83,8 +87,10 @@ void eddy_member_set_free(struct eddy_arena *arena, uint32_t member);
 #define EDDY_MEMBER_OF(w) ((unsigned)((w)&0xffff))
 
 static inline void eddy_thread_count(struct eddy_thread *thread, enum eddy_counter c, uint64_t n) {
-    /* [member.R1] relaxed: the owner alone writes it; a figure to show */
-    eddy_st_rlx(&thread->slot->counter[c], eddy_ld_rlx(&thread->slot->counter[c]) + n);
+    if (thread->slot) {
+        /* [member.R1] relaxed: the owner alone writes it; a figure to show */
+        eddy_st_rlx(&thread->slot->counter[c], eddy_ld_rlx(&thread->slot->counter[c]) + n);
+    }
 }
 /* The sum over all slots. */
 uint64_t eddy_thread_counted(struct eddy_arena *arena, enum eddy_counter c);

@@ -134,11 +134,7 @@ int eddy_platform_lock_take(int fd, uint64_t byte) {
     return own;
 }
 
-int eddy_platform_life_lock(int fd, uint64_t byte, void **page) {
-    int own = eddy_platform_lock_take(fd, byte);
-    if (own < 0) {
-        return own;
-    }
+int eddy_platform_life_lock(int own, void **page) {
     long size = sysconf(_SC_PAGESIZE);
     int r = 0;
     void *p = mmap(NULL, (size_t)size, PROT_READ, MAP_SHARED, own, 0);

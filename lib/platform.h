@@ -37,8 +37,9 @@ int64_t eddy_platform_file_bytes(int fd);
 /* A lock that lives exactly as long as this process's memory: the byte of a description of its
  * own, of which one page is mapped (not into a fork's child) and whose descriptor is closed. It
  * survives close_range() and SIGSTOP and ends at death or exec, after the last store of the last
- * thread. *page is what to unmap to give it up. -EAGAIN if somebody holds the byte. */
-int eddy_platform_life_lock(int fd, uint64_t byte, void **page);
+ * thread. `own` holds the lock (eddy_platform_lock_take()) and is closed in any case; *page is what
+ * to unmap to give it up. */
+int eddy_platform_life_lock(int own, void **page);
 void eddy_platform_life_unlock(void *page);
 /* Whether somebody holds the byte: 1, 0, or -errno. Own mappings' descriptions count as somebody. */
 int eddy_platform_lock_held(int fd, uint64_t byte);

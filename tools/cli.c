@@ -87,11 +87,11 @@ const char *cli_nearest(const char *word, const char *const *words) {
 
 /* Words that other tools use. */
 static const char *const other_words[][2] = {
-    {"cat", "read"},       {"dump", "read"},      {"export", "read -o jsonl"},
-    {"list", "ls"},        {"delete", "rm"},      {"remove", "rm"},
-    {"write", "append"},   {"put", "append"},     {"publish", "append"},
-    {"follow", "tail -f"}, {"watch", "tail -f"},  {"verify", "check"},
-    {"members", "who"},    {"show", "info"},      {"load", "import"},
+    {"cat", "read"},       {"dump", "read"},        {"export", "read -o jsonl"},
+    {"list", "ls"},        {"delete", "rm"},        {"remove", "rm"},
+    {"write", "append"},   {"put", "append"},       {"publish", "append"},
+    {"follow", "tail -f"}, {"watch", "tail -f"},    {"verify", "check"},
+    {"members", "who"},    {"show", "info"},        {"load", "import"},
     {"new", "create"},     {"subscribe", "tail -f"}};
 
 static int unknown_command(const char *word) {

@@ -26,7 +26,9 @@ static void help_program(struct out *out) {
                  "  eddy tail -f 'user-*'\n"
                  "\nUsage: eddy [-S STORE] COMMAND [ARGUMENT]...\n\n");
     for (const struct command *c = cli_commands; c->name; c++) {
-        out_printf(out, "  %-9s%s\n", c->name, c->summary);
+        if (strcmp(c->name, "help") != 0) { /* told of below */
+            out_printf(out, "  %-9s%s\n", c->name, c->summary);
+        }
     }
     out_str(out, "\nThe store: -S STORE, else $EDDY_STORE, else \"default\".\n"
                  "More: eddy help COMMAND; eddy help exit (the exit codes)\n");

@@ -1,7 +1,8 @@
 /* eddy import: lines of JSON into the store, a transaction at a time.
  *
  * A transaction is stored when the first line that does not belong to it has been read without
- * error, or when its file ends; so a broken line takes its own transaction with it, and no other. */
+ * error, or when its file ends; so a broken line takes its own transaction with it, and no other.
+ */
 #include "commands.h"
 #include "input.h"
 #include "line.h"
@@ -132,8 +133,7 @@ static bool belongs_to_transaction(const struct importer *im, const struct line 
     if (line->tx_kind == LINE_NO_TX) {
         return im->tx_lines < im->batch;
     }
-    return line->tx.len == im->tx_key_len &&
-           memcmp(line->tx.ptr, im->tx_key, im->tx_key_len) == 0;
+    return line->tx.len == im->tx_key_len && memcmp(line->tx.ptr, im->tx_key, im->tx_key_len) == 0;
 }
 
 static bool begin_transaction(struct importer *im, const struct line *line) {
@@ -182,21 +182,30 @@ static int add_line(struct importer *im, const struct line *line) {
         return EXIT_FULL;
     }
     im->tx_lines++;
-    if (!is_mine(im)) {
-        return EXIT_OK;
+    if (is_mine(im)) {
+        int rc = eddy_tx_append(im->tx, line->stream, &line->event);
+        if (rc < 0) {
+            return fail_at_line(im, input_line_number(im->input), rc);
+        }
+        if (!nameset_add(&im->streams, line->stream)) {
+            return out_of_memory(im);
+        }
     }
-    int rc = eddy_tx_append(im->tx, line->stream, &line->event);
-    if (rc < 0) {
-        return fail_at_line(im, input_line_number(im->input), rc);
-    }
-    return nameset_add(&im->streams, line->stream) ? EXIT_OK : out_of_memory(im);
+    bool full = line->tx_kind == LINE_NO_TX && im->tx_lines == im->batch;
+    return full ? end_transaction(im) : EXIT_OK;
 }
 
 /* ---- files ---- */
 
-/* A line that cannot be read. The transaction it may belong to is dropped: whether that is the one
- * before it, nobody can tell. */
-static int bad_line(struct importer *im, const struct line_fault *fault) {
+/* A line that cannot be read. What was collected before it is whole if this line is known to be of
+ * another transaction; else it is dropped with it, for part of a transaction must not be stored. */
+static int bad_line(struct importer *im, const struct line *line, const struct line_fault *fault) {
+    if (line->tx_known && !belongs_to_transaction(im, line)) {
+        int rc = end_transaction(im);
+        if (rc != EXIT_OK) {
+            return rc;
+        }
+    }
     hide_progress(im);
     tool_say("%s:%llu:%zu: %s", im->file, (unsigned long long)input_line_number(im->input),
              fault->column, fault->why);
@@ -215,7 +224,7 @@ static int import_lines(struct importer *im) {
             continue;
         }
         if (!line_parse(text, len, &line, &fault)) {
-            return bad_line(im, &fault);
+            return bad_line(im, &line, &fault);
         }
         int code = add_line(im, &line);
         if (code != EXIT_OK) {

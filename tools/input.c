@@ -245,8 +245,8 @@ int input_line(struct input *input, char **line, size_t *len) {
     for (;;) {
         char *newline = NULL;
         if (input->searched < input->text_len) {
-            newline = memchr(input->text + input->searched, '\n',
-                             input->text_len - input->searched);
+            newline =
+                memchr(input->text + input->searched, '\n', input->text_len - input->searched);
         }
         *line = input->text + input->text_at;
         if (newline) {

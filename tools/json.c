@@ -240,7 +240,8 @@ static bool in_object(const struct nest *nest) {
 static void nest_push(struct nest *nest, bool object) {
     uint64_t bit = UINT64_C(1) << (nest->depth % 64);
     uint64_t *word = &nest->is_object[nest->depth / 64];
-    *word = object ? *word | bit : *word & ~bit;
+    uint64_t below = nest->depth % 64 ? *word & (bit - 1) : 0;
+    *word = object ? below | bit : below;
     nest->depth++;
 }
 
@@ -310,17 +311,6 @@ const char *json_value(const char *p, const char *end, struct json_fault *fault)
     return p;
 }
 
-bool json_is_bare_value(const void *ptr, size_t len) {
-    const char *p = ptr;
-    struct json_fault fault;
-    if (len == 0 || json_value(p, p + len, &fault) != p + len) {
-        return false;
-    }
-    return !memchr(p, '\n', len) && !memchr(p, '\r', len);
-}
-
-/* ---- decoding in place ---- */
-
 static uint32_t hex4(const char *p) {
     uint32_t n = 0;
     for (int i = 0; i < 4; i++) {
@@ -328,6 +318,48 @@ static uint32_t hex4(const char *p) {
     }
     return n;
 }
+
+/* At "\uXXXX": gives the bytes read, or 0 if it is half a pair. */
+static size_t unescape_u(const char *p, const char *end, uint32_t *c) {
+    *c = hex4(p + 2);
+    if (*c < 0xd800 || *c > 0xdfff) {
+        return 6;
+    }
+    if (*c > 0xdbff || end - p < 12 || p[6] != '\\' || p[7] != 'u') {
+        return 0;
+    }
+    uint32_t low = hex4(p + 8);
+    if (low < 0xdc00 || low > 0xdfff) {
+        return 0;
+    }
+    *c = 0x10000 + ((*c - 0xd800) << 10) + (low - 0xdc00);
+    return 12;
+}
+
+/* Of text that json_value() has accepted: whether an escape is half of a surrogate pair. The
+ * grammar allows that, but many readers of JSON do not. */
+static bool has_half_pair(const char *p, const char *end) {
+    while ((p = memchr(p, '\\', (size_t)(end - p)))) {
+        uint32_t c;
+        size_t n = p[1] == 'u' ? unescape_u(p, end, &c) : 2;
+        if (n == 0) {
+            return true;
+        }
+        p += n;
+    }
+    return false;
+}
+
+bool json_is_bare_value(const void *ptr, size_t len) {
+    const char *p = ptr;
+    struct json_fault fault;
+    if (len == 0 || json_value(p, p + len, &fault) != p + len) {
+        return false;
+    }
+    return !memchr(p, '\n', len) && !memchr(p, '\r', len) && !has_half_pair(p, p + len);
+}
+
+/* ---- decoding in place ---- */
 
 static size_t put_utf8(char *to, uint32_t c) {
     if (c < 0x80) {
@@ -350,23 +382,6 @@ static size_t put_utf8(char *to, uint32_t c) {
     to[2] = (char)(0x80 | (c >> 6 & 63));
     to[3] = (char)(0x80 | (c & 63));
     return 4;
-}
-
-/* At "\uXXXX": gives the bytes read, or 0 if it is half a pair. */
-static size_t unescape_u(const char *p, const char *end, uint32_t *c) {
-    *c = hex4(p + 2);
-    if (*c < 0xd800 || *c > 0xdfff) {
-        return 6;
-    }
-    if (*c > 0xdbff || end - p < 12 || p[6] != '\\' || p[7] != 'u') {
-        return 0;
-    }
-    uint32_t low = hex4(p + 8);
-    if (low < 0xdc00 || low > 0xdfff) {
-        return 0;
-    }
-    *c = 0x10000 + ((*c - 0xd800) << 10) + (low - 0xdc00);
-    return 12;
 }
 
 long long json_unescape(char *text, size_t len, const char **bad) {

@@ -23,7 +23,8 @@ const char *json_space(const char *p, const char *end);
 const char *json_string(const char *p, const char *end, struct json_fault *fault);
 const char *json_value(const char *p, const char *end, struct json_fault *fault);
 
-/* Whether the bytes are exactly one value, in one line, without white space around it. */
+/* Whether the bytes are exactly one value, in one line, without white space around it, that every
+ * reader of JSON takes: without half a surrogate pair, too. */
 bool json_is_bare_value(const void *ptr, size_t len);
 
 /* Decodes, in place, the inside of a string that json_string() has accepted; gives its length, or

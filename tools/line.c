@@ -32,9 +32,9 @@ enum field {
 };
 
 static const char *const field_names[FIELDS + 1] = {
-    "stream",       "stream_b64", "type",     "type_b64", "id",     "id_b64",
-    "time",         "shard",      "metadata", "metadata_b64", "data", "data_b64",
-    "tx",           "offset",     "version",  "recorded", "tx_count", NULL};
+    "stream", "stream_b64", "type",     "type_b64",     "id",       "id_b64",
+    "time",   "shard",      "metadata", "metadata_b64", "data",     "data_b64",
+    "tx",     "offset",     "version",  "recorded",     "tx_count", NULL};
 
 struct cut {
     char *text;
@@ -96,6 +96,10 @@ static char *cut_member(struct cut *cut, char *p) {
     struct json_fault fault;
     const char *end = cut->end;
     p = (char *)json_space(p, end);
+    if (p >= end || *p != '"') {
+        wrong(cut, p, "a name in quotes is expected");
+        return NULL;
+    }
     char *name = p + 1;
     p = (char *)json_string(p, end, &fault);
     if (!p) {
@@ -155,8 +159,9 @@ static bool get_string(struct cut *cut, enum field field, eddy_bytes *bytes) {
     }
     long long n = json_unescape(ptr + 1, cut->values[field].len - 2, &bad);
     if (n < 0) {
-        return wrong(cut, bad, "half of a surrogate pair stands in \"%s\"; bytes that are no "
-                               "UTF-8 go into \"%s_b64\"",
+        return wrong(cut, bad,
+                     "half of a surrogate pair stands in \"%s\"; bytes that are no "
+                     "UTF-8 go into \"%s_b64\"",
                      field_names[field], field_names[field]);
     }
     *bytes = eddy_mem(ptr + 1, (size_t)n);
@@ -239,17 +244,20 @@ static bool get_tx(struct cut *cut, struct line *line) {
     char *ptr = cut->values[TX].ptr;
     size_t len = cut->values[TX].len;
     if (!ptr) {
+        line->tx_known = true;
         return true;
     }
     if (*ptr == '"') {
         line->tx_kind = LINE_TX_STRING;
-        return get_string(cut, TX, &line->tx);
+        line->tx_known = get_string(cut, TX, &line->tx);
+        return line->tx_known;
     }
     for (size_t i = *ptr == '-'; i < len; i++) {
         if (ptr[i] < '0' || ptr[i] > '9') {
             return wrong(cut, ptr, "the field \"tx\" is a string or a whole number");
         }
     }
+    line->tx_known = true;
     line->tx_kind = LINE_TX_NUMBER;
     line->tx = eddy_mem(ptr, len);
     return true;
@@ -259,6 +267,14 @@ bool line_parse(char *text, size_t len, struct line *line, struct line_fault *fa
     struct cut cut = {.text = text, .end = text + len, .fault = fault};
     memset(line, 0, sizeof *line);
     if (!cut_line(&cut)) {
+        struct line_fault other;
+        cut.fault = &other;
+        if (cut.values[TX].ptr) {
+            get_tx(&cut, line);
+        }
+        return false;
+    }
+    if (!get_tx(&cut, line)) {
         return false;
     }
     if (!cut.values[STREAM].ptr && !cut.values[STREAM_B64].ptr) {
@@ -269,12 +285,12 @@ bool line_parse(char *text, size_t len, struct line *line, struct line_fault *fa
         !get_bytes(&cut, TYPE, false, &event->type) || !get_bytes(&cut, ID, false, &event->id) ||
         !get_time(&cut, event) || !get_shard(&cut, &event->shard) ||
         !get_bytes(&cut, METADATA, true, &event->metadata) ||
-        !get_bytes(&cut, DATA, true, &event->data) || !get_tx(&cut, line)) {
+        !get_bytes(&cut, DATA, true, &event->data)) {
         return false;
     }
     if (line->stream.len == 0 || line->stream.len > EDDY_STREAM_MAX) {
-        const char *at = cut.values[STREAM].ptr ? cut.values[STREAM].ptr
-                                                : cut.values[STREAM_B64].ptr;
+        const char *at =
+            cut.values[STREAM].ptr ? cut.values[STREAM].ptr : cut.values[STREAM_B64].ptr;
         return wrong(&cut, at, "the name of a stream has 1 to %u bytes, not %zu", EDDY_STREAM_MAX,
                      line->stream.len);
     }

@@ -12,6 +12,7 @@ enum line_tx { LINE_NO_TX, LINE_TX_STRING, LINE_TX_NUMBER };
 struct line {
     eddy_bytes stream;
     eddy_new_event event;
+    bool tx_known; /* what follows is right, also when the line as a whole is wrong */
     enum line_tx tx_kind;
     eddy_bytes tx; /* lines in a row with the same one are one transaction */
 };
@@ -21,7 +22,8 @@ struct line_fault {
     char why[400];
 };
 
-/* Reads a line; false if it is wrong. Its bytes are changed. */
+/* Reads a line; false if it is wrong (then only line->tx... may be looked at). Its bytes are
+ * changed. */
 bool line_parse(char *text, size_t len, struct line *line, struct line_fault *fault);
 
 /* Whether there is nothing but white space. */

@@ -112,7 +112,7 @@ void printer_event(struct printer *printer, const eddy_event *event) {
 
 int printer_close(struct printer *printer, int code) {
     if (printer->form == PRINT_JSON) {
-        out_str(&printer->out, printer->one ? printer->count ? "\n" : ""
+        out_str(&printer->out, printer->one     ? printer->count ? "\n" : ""
                                : printer->count ? "\n]\n"
                                                 : "[]\n");
     }

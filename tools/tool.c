@@ -79,6 +79,17 @@ void tool_nap_ms(long ms) {
     nanosleep(&nap, NULL);
 }
 
+bool tool_again(int error, unsigned *tries) {
+    enum { AT_ONCE = 100, MOST = 3000 };
+    if (error != EDDY_EAGAIN || *tries == MOST) {
+        return false;
+    }
+    if (++*tries > AT_ONCE) {
+        tool_nap_ms(1);
+    }
+    return true;
+}
+
 const char *tool_size(uint64_t bytes, char *text) {
     static const char *const units[] = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
     if (bytes < 1024) {

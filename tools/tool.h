@@ -45,6 +45,10 @@ int tool_open_read_only(const struct args *args, const char *name, eddy_store **
 /* A moment on the way to trying again. */
 void tool_nap_ms(long ms);
 
+/* Whether to call again: a read-only handle found no steady view, and it is not yet long. *tries
+ * begins as 0. */
+bool tool_again(int error, unsigned *tries);
+
 /* A text of bytes for people, as "4.0 MiB". text has room for 32. */
 const char *tool_size(uint64_t bytes, char *text);
 

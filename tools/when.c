@@ -228,8 +228,8 @@ static bool parse_back(const char *text, int64_t *ns) {
     static const struct {
         const char *name;
         int64_t ns;
-    } units[] = {{"ms", NS_PER_S / 1000},    {"s", NS_PER_S},         {"m", 60 * NS_PER_S},
-                 {"h", 3600 * NS_PER_S},     {"d", 86400 * NS_PER_S}, {"w", 7 * 86400 * NS_PER_S},
+    } units[] = {{"ms", NS_PER_S / 1000}, {"s", NS_PER_S},         {"m", 60 * NS_PER_S},
+                 {"h", 3600 * NS_PER_S},  {"d", 86400 * NS_PER_S}, {"w", 7 * 86400 * NS_PER_S},
                  {"min", 60 * NS_PER_S}};
     char *unit = NULL;
     int64_t back;

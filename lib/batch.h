@@ -1,0 +1,105 @@
+/* A batch: what a transaction is going to do, gathered in private. Payloads are written once, where
+ * they will stay, into extents that the member owns; offsets and versions are not in them but in the
+ * heads of the parts, so that trying a commit again rewrites little.
+ */
+#ifndef EDDY_BATCH_H
+#define EDDY_BATCH_H
+
+#include "event.h"
+#include "member.h"
+
+struct eddy_batch_stream {
+    uint64_t hash;
+    uint64_t desc;     /* descriptor, as far as known; 0: not known or not there */
+    uint64_t desc_tag; /* its life */
+    uint64_t fresh;    /* the private descriptor that will be linked if it is not there */
+    uint64_t base;     /* version before this transaction, as evaluated last */
+    uint64_t bytes;
+    uint32_t name_at; /* in names */
+    uint32_t name_len;
+    uint32_t events;
+    uint32_t part;    /* the last part that has it, + 1 */
+    uint32_t part_at; /* which of that part's streams it is */
+    uint32_t part_first; /* events of it before that part */
+};
+
+struct eddy_batch_event {
+    uint64_t off;    /* of its block */
+    uint32_t stream;
+    uint32_t k;      /* which of its stream's events here */
+};
+
+struct eddy_batch_part {
+    uint64_t base; /* offset of its extent */
+    uint64_t head; /* offset of its head; 0: not placed yet */
+    uint32_t first; /* event */
+    uint32_t events;
+    uint32_t streams_at; /* in part_streams */
+    uint32_t streams;
+};
+
+struct eddy_batch_part_stream {
+    uint32_t stream;
+    uint32_t first; /* events of it before this part */
+};
+
+struct eddy_batch_condition {
+    uint32_t stream;
+    int64_t expected;
+};
+
+/* An extent, or a run of them, that the batch has used. */
+struct eddy_batch_piece {
+    uint64_t base;
+    uint64_t fill; /* bytes when the batch came, and */
+    uint64_t size; /* bytes it may hold */
+    uint32_t run;
+    uint64_t end; /* bytes now */
+};
+
+#define EDDY_VECTOR(type)                                                                          \
+    struct {                                                                                       \
+        type *at;                                                                                  \
+        uint32_t count;                                                                            \
+        uint32_t room;                                                                             \
+    }
+
+struct eddy_batch {
+    EDDY_VECTOR(struct eddy_batch_stream) streams;
+    EDDY_VECTOR(struct eddy_batch_event) events;
+    EDDY_VECTOR(struct eddy_batch_part) parts;
+    EDDY_VECTOR(struct eddy_batch_part_stream) part_streams;
+    EDDY_VECTOR(struct eddy_batch_condition) conditions;
+    EDDY_VECTOR(struct eddy_batch_piece) pieces;
+    EDDY_VECTOR(unsigned char) names;
+    EDDY_VECTOR(uint32_t) table; /* hash -> stream + 1; room is a power of two, or none is used */
+    uint64_t bytes; /* of all event blocks */
+    bool open; /* the last piece is being filled, with the last part */
+};
+
+void eddy_batch_init(struct eddy_batch *batch);
+void eddy_batch_fini(struct eddy_batch *batch);
+
+/* The number of a stream in the batch, noted if it is new: or EDDY_ENOMEM. */
+int64_t eddy_batch_stream(struct eddy_batch *batch, struct eddy_arena *arena, eddy_bytes name);
+int eddy_batch_expect(struct eddy_batch *batch, uint32_t stream, int64_t expected);
+/* Adds an event; *data is where its data is to be, if event->data has no pointer. */
+int eddy_batch_append(struct eddy_batch *batch, struct eddy_thread *thread, uint32_t stream,
+                      const eddy_new_event *event, void **data);
+/* Places the head of the last part: after this nothing is added. */
+int eddy_batch_close(struct eddy_batch *batch, struct eddy_thread *thread);
+/* Writes the heads: where the events are in the order of all. */
+void eddy_batch_write_heads(struct eddy_batch *batch, struct eddy_arena *arena,
+                            uint64_t first_offset, int64_t recorded_ns);
+/* It is committed: its memory stays. Or it is not, and its memory goes back. Then it is empty. */
+void eddy_batch_keep(struct eddy_batch *batch, struct eddy_thread *thread);
+void eddy_batch_drop(struct eddy_batch *batch, struct eddy_thread *thread);
+/* Makes it empty, touching no shared memory. */
+void eddy_batch_clear(struct eddy_batch *batch);
+
+static inline eddy_bytes eddy_batch_name(const struct eddy_batch *b, uint32_t stream) {
+    const struct eddy_batch_stream *s = &b->streams.at[stream];
+    return eddy_mem(b->names.at + s->name_at, s->name_len);
+}
+
+#endif

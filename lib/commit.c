@@ -1,0 +1,378 @@
+/* The write path (PROTOCOL of the ring):
+ *
+ *   A  help: everything committed is applied; s is the first empty word.
+ *   B  copy the header of s - 1: the state of the store before s.
+ *   C  evaluate against the indexes, which show exactly [0, s): conditions, versions, offsets, nodes
+ *      set aside; write the heads of the parts, the redo list, the header of s.
+ *   D  swap the word of s from empty to our buffer: the commit point, in eddy_ring_commit(). If
+ *      somebody else was faster, go to A; payloads stay as they are.
+ *   E  apply, wake, move `applied`.
+ *
+ * I1  All that a failed condition or an absence was judged by was true at one instant: the word is
+ *     looked at once more before the answer is given.
+ * I2  A buffer is written only if the word of `applied` - 1 does not name it. A thread has two, so
+ *     one is always free.
+ * A death before D leaves private memory, which the sweep finds: extents by their owner, blocks by
+ * the edge test. A death after D leaves a committed record, which the next to come by applies.
+ */
+#include "commit.h"
+
+#include <string.h>
+
+#include "apply.h"
+#include "error.h"
+#include "wait.h"
+
+enum { LIST_WORDS_PER_EXTENT = EDDY_EXTENT_SIZE / 8 };
+
+/* One try, as of s. */
+struct attempt {
+    uint64_t s;
+    uint64_t empty;
+    struct eddy_ring_copy before;
+    struct eddy_ring_copy after;
+    unsigned which; /* of our buffers */
+    uint64_t groups;
+};
+
+/* Finds the stream as of now: s->desc and s->base. */
+static int resolve(const struct eddy_committer *c, struct eddy_batch *b, uint32_t i) {
+    struct eddy_batch_stream *s = &b->streams.at[i];
+    const struct eddy_view *v = &c->plan->view;
+    struct eddy_arena *a = v->arena;
+    if (s->desc == 0 || eddy_block_tag(a, s->desc) != s->desc_tag) {
+        eddy_bytes name = eddy_batch_name(b, i);
+        uint64_t off = eddy_directory_find(c->directory, v, name, s->hash);
+        if (off == 0) {
+            int64_t found = eddy_stream_find(v, name, s->hash);
+            if (found < 0) {
+                return (int)found;
+            }
+            off = (uint64_t)found;
+            if (off != 0) {
+                eddy_directory_note(c->directory, v, s->hash, off);
+            }
+        }
+        s->desc = off;
+        s->desc_tag = off ? eddy_block_tag(a, off) : 0;
+    }
+    s->fresh = 0;
+    s->base = 0;
+    if (s->desc != 0) {
+        struct eddy_shm_stream *d = eddy_arena_raw(a, s->desc);
+        s->base = eddy_view_load(v, &d->version);
+    }
+    return 0;
+}
+
+static bool holds(int64_t expected, uint64_t actual) {
+    return expected == EDDY_ANY || (expected == EDDY_EXISTS && actual > 0) ||
+           (expected >= 0 && (uint64_t)expected == actual);
+}
+
+static int conflict(const struct eddy_batch *b, uint32_t i, eddy_result *result) {
+    const struct eddy_batch_condition *k = &b->conditions.at[i];
+    eddy_bytes name = eddy_batch_name(b, k->stream);
+    result->condition = i;
+    result->expected = k->expected;
+    result->actual = b->streams.at[k->stream].base;
+    result->stream_len = (uint32_t)name.len;
+    memcpy(result->stream, name.ptr, name.len);
+    result->stream[name.len] = 0;
+    unsigned long long actual = (unsigned long long)result->actual;
+    if (k->expected == EDDY_EXISTS) {
+        return eddy_error_set(EDDY_ECONFLICT, "expected stream '%s' to exist, but it has no events",
+                              result->stream);
+    }
+    if (k->expected == EDDY_NONE) {
+        return eddy_error_set(EDDY_ECONFLICT,
+                              "expected new stream '%s' (version 0) but it is at version %llu",
+                              result->stream, actual);
+    }
+    return eddy_error_set(EDDY_ECONFLICT, "expected version %lld but stream '%s' is at version %llu",
+                          (long long)k->expected, result->stream, actual);
+}
+
+static int check_conditions(struct eddy_batch *b, eddy_result *result) {
+    for (uint32_t i = 0; i < b->conditions.count; i++) {
+        const struct eddy_batch_condition *k = &b->conditions.at[i];
+        if (!holds(k->expected, b->streams.at[k->stream].base)) {
+            return conflict(b, i, result);
+        }
+    }
+    return 0;
+}
+
+/* A new stream: a private descriptor, linked by name and by number. */
+static int make_stream(const struct eddy_committer *c, struct eddy_batch *b, uint32_t i,
+                       uint64_t number) {
+    struct eddy_batch_stream *s = &b->streams.at[i];
+    eddy_bytes name = eddy_batch_name(b, i);
+    struct eddy_arena *a = c->thread->arena;
+    int r = eddy_plan_take(c->plan, EDDY_STREAM_CLASS(name.len), &s->fresh);
+    if (r < 0) {
+        return r;
+    }
+    struct eddy_shm_stream *d = eddy_arena_raw(a, s->fresh);
+    eddy_stream_init(d, name, s->hash, number);
+    /* [commit.R1] relaxed: private until the record is committed */
+    eddy_st_rlx(&d->version, s->events);
+    eddy_st_rlx(&d->bytes_in, s->bytes);
+    r = eddy_plan_name(c->plan, s->fresh, name, s->hash);
+    if (r == 0) {
+        struct eddy_plan_values v = {.refs = &s->fresh};
+        r = eddy_plan_numbers(c->plan, &a->super->streams_root, number, 1, v);
+    }
+    return r;
+}
+
+/* Streams: descriptors for the new ones, versions and bytes for those that are there. */
+static int plan_streams(const struct eddy_committer *c, struct eddy_batch *b, struct attempt *t) {
+    struct eddy_arena *a = c->thread->arena;
+    for (uint32_t i = 0; i < b->streams.count; i++) {
+        struct eddy_batch_stream *s = &b->streams.at[i];
+        if (s->events == 0) {
+            continue;
+        }
+        int r;
+        t->groups |= UINT64_C(1) << eddy_wait_group_of(s->hash);
+        if (s->desc == 0) {
+            r = make_stream(c, b, i, ++t->after.streams_in);
+        } else {
+            struct eddy_shm_stream *d = eddy_arena_raw(a, s->desc);
+            r = eddy_plan_max(c->plan, &d->bytes_in,
+                              eddy_view_load(&c->plan->view, &d->bytes_in) + s->bytes);
+            if (r == 0) {
+                r = eddy_plan_max(c->plan, &d->version, s->base + s->events);
+            }
+        }
+        if (r < 0) {
+            return r;
+        }
+    }
+    return 0;
+}
+
+/* Offsets lead to blocks, in pieces of as many as fit on the stack. */
+static int plan_offsets(const struct eddy_committer *c, const struct eddy_batch *b,
+                        uint64_t first_offset) {
+    uint64_t refs[256];
+    for (uint32_t i = 0; i < b->events.count;) {
+        uint32_t n = b->events.count - i < 256 ? b->events.count - i : 256;
+        for (uint32_t k = 0; k < n; k++) {
+            refs[k] = b->events.at[i + k].off;
+        }
+        struct eddy_plan_values v = {.refs = refs};
+        int r = eddy_plan_numbers(c->plan, &c->thread->arena->super->offsets_root,
+                                  first_offset + i, n, v);
+        if (r < 0) {
+            return r;
+        }
+        i += n;
+    }
+    return 0;
+}
+
+/* Versions lead to offsets, in runs of events of one stream. */
+static int plan_versions(const struct eddy_committer *c, const struct eddy_batch *b,
+                         uint64_t first_offset) {
+    for (uint32_t i = 0; i < b->events.count;) {
+        const struct eddy_batch_event *e = &b->events.at[i];
+        uint32_t n = 1;
+        while (i + n < b->events.count && b->events.at[i + n].stream == e->stream) {
+            n++;
+        }
+        const struct eddy_batch_stream *s = &b->streams.at[e->stream];
+        struct eddy_shm_stream *d =
+            eddy_arena_raw(c->thread->arena, s->desc ? s->desc : s->fresh);
+        int r = eddy_plan_versions(c->plan, d, s->base + e->k + 1, n, first_offset + i);
+        if (r < 0) {
+            return r;
+        }
+        i += n;
+    }
+    return 0;
+}
+
+/* Evaluates as of t->s: 0, EDDY_ECONFLICT, or another error. */
+static int evaluate(const struct eddy_committer *c, struct eddy_batch *b, struct attempt *t,
+                    eddy_result *result) {
+    for (uint32_t i = 0; i < b->streams.count; i++) {
+        int r = resolve(c, b, i);
+        if (r < 0) {
+            return r;
+        }
+    }
+    int r = check_conditions(b, result);
+    if (r < 0 || b->events.count == 0) {
+        return r;
+    }
+    uint64_t first = t->before.next_offset;
+    t->after.next_offset += b->events.count;
+    t->after.events_in += b->events.count;
+    t->after.bytes_in += b->bytes;
+    r = plan_offsets(c, b, first);
+    if (r == 0) {
+        r = plan_streams(c, b, t);
+    }
+    if (r == 0) {
+        r = plan_versions(c, b, first);
+    }
+    if (r == 0) {
+        r = eddy_plan_finish(c->plan);
+    }
+    if (r == 0) {
+        eddy_batch_write_heads(b, c->thread->arena, first, t->after.time_ns);
+    }
+    return r;
+}
+
+/* Memory for a list that does not fit in the buffer: a run of extents that goes with the buffer. */
+static int list_room(struct eddy_thread *t, unsigned which, size_t words) {
+    uint32_t run = (uint32_t)((words + LIST_WORDS_PER_EXTENT - 1) / LIST_WORDS_PER_EXTENT);
+    if (words <= EDDY_LIST_INLINE || t->list_run[which] >= run) {
+        return 0;
+    }
+    uint32_t idx;
+    if (t->list_run[which] > 0) {
+        eddy_extent_give(t->arena, eddy_arena_extent_of(t->arena, t->list_off[which]),
+                         t->list_run[which]);
+        t->list_run[which] = 0;
+    }
+    int r = eddy_extent_take(t->arena, t->member, EDDY_KIND_LIST, 0, run, &idx);
+    if (r == 0) {
+        t->list_off[which] = eddy_arena_extent_off(t->arena, idx);
+        t->list_run[which] = run;
+    }
+    return r;
+}
+
+/* Writes list and header into a buffer that is free to be written. */
+static int write_buffer(const struct eddy_committer *c, struct attempt *t) {
+    struct eddy_thread *thread = c->thread;
+    struct eddy_shm_buffer *buffer = &thread->slot->buffer[t->which];
+    size_t words = c->plan->sets.count;
+    int r = list_room(thread, t->which, words);
+    if (r < 0) {
+        return r;
+    }
+    eddy_word *list = buffer->list;
+    t->after.words = words;
+    t->after.list_off = 0;
+    if (words > EDDY_LIST_INLINE) {
+        t->after.list_off = thread->list_off[t->which];
+        list = eddy_arena_raw(thread->arena, t->after.list_off);
+    }
+    eddy_ring_reuse();
+    for (size_t i = 0; i < words; i++) {
+        /* [commit.R2] relaxed: ours until the commit, which releases it */
+        eddy_st_rlx(&list[i], c->plan->sets.at[i]);
+    }
+    t->after.seq = t->s;
+    t->after.groups = t->groups;
+    eddy_ring_write_header(&buffer->head, &t->after);
+    return 0;
+}
+
+/* Steps A and B. */
+static int look(const struct eddy_committer *c, int64_t now_ns, struct attempt *t) {
+    struct eddy_thread *thread = c->thread;
+    uint32_t tail;
+    do {
+        int r = eddy_apply_help(thread, &t->s, &t->empty);
+        if (r < 0) {
+            return r;
+        }
+    } while (!eddy_ring_before(thread->arena, t->s, &t->before, &tail));
+    t->which = tail == eddy_ring_buffer(thread->idx, 0);
+    t->after = t->before;
+    t->groups = 1;
+    if (now_ns > t->after.time_ns) {
+        t->after.time_ns = now_ns;
+    }
+    return 0;
+}
+
+static void answer(const struct eddy_batch *b, const struct attempt *t, eddy_result *result) {
+    result->recorded_ns = t->after.time_ns;
+    if (b->events.count > 0) {
+        const struct eddy_batch_event *last = &b->events.at[b->events.count - 1];
+        result->first_offset = t->before.next_offset;
+        result->last_offset = t->after.next_offset - 1;
+        result->last_version = b->streams.at[last->stream].base + last->k + 1;
+    }
+}
+
+/* Tries until it is committed or refused. */
+static int attempt_all(const struct eddy_committer *c, struct eddy_batch *b, int64_t now_ns,
+                       struct attempt *t, eddy_result *result) {
+    struct eddy_thread *thread = c->thread;
+    for (uint64_t tries = 0;; tries++) {
+        if (tries > 0) {
+            eddy_thread_count(thread, EDDY_COUNT_RETRIES, 1);
+        }
+        eddy_plan_reset(c->plan);
+        int r = look(c, now_ns, t);
+        if (r < 0) {
+            return r;
+        }
+        r = evaluate(c, b, t, result);
+        if (r == EDDY_ECONFLICT || (r == 0 && b->events.count == 0)) {
+            /* [commit.F1] acquire fence: alone: the loads of the evaluation stand before the load
+             * of the word: what they showed was true while the word was empty */
+            eddy_fence_acq();
+            if (eddy_ring_load(thread->arena, t->s) != t->empty) {
+                continue;
+            }
+            return r;
+        }
+        if (r == 0) {
+            r = write_buffer(c, t);
+        }
+        if (r < 0) {
+            return r;
+        }
+        answer(b, t, result);
+        if (eddy_ring_commit(thread->arena, t->s, t->empty,
+                             eddy_ring_buffer(thread->idx, t->which))) {
+            eddy_apply_own(thread, t->s, c->plan->sets.at, c->plan->sets.count, t->groups);
+            return 1;
+        }
+    }
+}
+
+static void note_streams(const struct eddy_committer *c, struct eddy_batch *b) {
+    for (uint32_t i = 0; i < b->streams.count; i++) {
+        struct eddy_batch_stream *s = &b->streams.at[i];
+        if (s->fresh) {
+            eddy_directory_note(c->directory, &c->plan->view, s->hash, s->fresh);
+        }
+    }
+}
+
+int eddy_commit(const struct eddy_committer *c, struct eddy_batch *b, int64_t now_ns,
+                eddy_result *result) {
+    struct eddy_thread *thread = c->thread;
+    struct attempt t;
+    memset(result, 0, offsetof(eddy_result, stream) + 1);
+    int r = eddy_batch_close(b, thread);
+    if (r == 0) {
+        eddy_rcu_enter(&thread->span);
+        r = attempt_all(c, b, now_ns, &t, result);
+        if (r == 1) {
+            eddy_plan_done(c->plan);
+            note_streams(c, b);
+            eddy_batch_keep(b, thread);
+        }
+        eddy_rcu_leave(&thread->span);
+    }
+    if (r != 1) {
+        eddy_plan_reset(c->plan);
+        eddy_batch_drop(b, thread);
+        if (r < 0) {
+            eddy_thread_count(thread,
+                              r == EDDY_ECONFLICT ? EDDY_COUNT_CONFLICTS : EDDY_COUNT_REFUSALS, 1);
+        }
+    }
+    return r < 0 ? r : 0;
+}

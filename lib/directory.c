@@ -1,0 +1,349 @@
+/* I1  A table or a sorted list is never freed while a thread of this process is inside
+ *     rcu_read_lock(): it is replaced, and freed behind synchronize_rcu().
+ * I2  An entry is a hint: it counts only if the block at its offset is still of the life that was
+ *     noted, and has the name.
+ * The hash table is an array of our own rather than liburcu's, since that starts threads when it
+ * grows, and takes two cache misses more for a name.
+ */
+#include "directory.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <string.h>
+#include <urcu-bp.h>
+
+#include "error.h"
+#include "streams.h"
+
+struct entry {
+    eddy_word hash;
+    eddy_word off; /* 0: empty; stored last */
+    eddy_word tag;
+};
+
+struct table {
+    size_t mask;
+    size_t count;
+    struct entry entry[];
+};
+
+/* Names in byte order: a large array, and a small one of what came later. */
+struct sorted {
+    size_t main_count;
+    size_t late_count;
+    uint64_t *main;
+    uint64_t *late;
+};
+
+struct eddy_directory {
+    _Atomic(struct table *) table;
+    _Atomic(struct sorted *) sorted;
+    eddy_word known;
+    pthread_mutex_t noting; /* only ever tried */
+    pthread_mutex_t sorting;
+};
+
+static pthread_once_t at_fork_once = PTHREAD_ONCE_INIT;
+
+static void at_fork(void) {
+    /* A child must not wait for readers that were threads of its parent. */
+    (void)pthread_atfork(urcu_bp_before_fork, urcu_bp_after_fork_parent, urcu_bp_after_fork_child);
+}
+
+static struct table *new_table(size_t room) {
+    struct table *t = calloc(1, sizeof *t + room * sizeof t->entry[0]);
+    if (t) {
+        t->mask = room - 1;
+    }
+    return t;
+}
+
+struct eddy_directory *eddy_directory_create(void) {
+    (void)pthread_once(&at_fork_once, at_fork);
+    struct eddy_directory *d = calloc(1, sizeof *d);
+    struct table *t = new_table(256);
+    struct sorted *s = calloc(1, sizeof *s);
+    if (!d || !t || !s) {
+        free(d);
+        free(t);
+        free(s);
+        return NULL;
+    }
+    /* [directory.R1] relaxed: nobody else has it yet */
+    eddy_st_rlx(&d->table, t);
+    eddy_st_rlx(&d->sorted, s);
+    pthread_mutex_init(&d->noting, NULL);
+    pthread_mutex_init(&d->sorting, NULL);
+    return d;
+}
+
+static void free_sorted(struct sorted *s) {
+    free(s->main);
+    free(s->late);
+    free(s);
+}
+
+void eddy_directory_destroy(struct eddy_directory *d) {
+    if (d) {
+        /* [directory.R2] relaxed: nobody else has it any more */
+        free(eddy_ld_rlx(&d->table));
+        free_sorted(eddy_ld_rlx(&d->sorted));
+        pthread_mutex_destroy(&d->noting);
+        pthread_mutex_destroy(&d->sorting);
+        free(d);
+    }
+}
+
+static bool matches(const struct eddy_view *v, uint64_t off, uint64_t tag, eddy_bytes name) {
+    if (eddy_block_tag(v->arena, off) != tag) {
+        return false;
+    }
+    const struct eddy_shm_stream *s = eddy_arena_raw(v->arena, off);
+    eddy_bytes n = eddy_stream_name(s);
+    return n.len == name.len && memcmp(n.ptr, name.ptr, n.len) == 0;
+}
+
+uint64_t eddy_directory_find(struct eddy_directory *d, const struct eddy_view *v, eddy_bytes name,
+                             uint64_t hash) {
+    uint64_t found = 0;
+    urcu_bp_read_lock();
+    /* [directory.C1] acquire: pairs with [directory.P1] */
+    struct table *t = eddy_ld_acq(&d->table);
+    for (size_t i = (size_t)hash & t->mask;; i = (i + 1) & t->mask) {
+        /* [directory.C2] acquire: pairs with [directory.P2] */
+        uint64_t off = eddy_ld_acq(&t->entry[i].off);
+        if (off == 0) {
+            break;
+        }
+        /* [directory.R3] relaxed: stored before the offset, which was acquired */
+        if (eddy_ld_rlx(&t->entry[i].hash) == hash &&
+            matches(v, off, eddy_ld_rlx(&t->entry[i].tag), name)) {
+            found = off;
+            break;
+        }
+    }
+    urcu_bp_read_unlock();
+    return found;
+}
+
+static void insert(struct table *t, uint64_t hash, uint64_t off, uint64_t tag) {
+    size_t i = (size_t)hash & t->mask;
+    /* [directory.R4] relaxed: one thread at a time inserts */
+    while (eddy_ld_rlx(&t->entry[i].off) != 0) {
+        /* [directory.R5] relaxed: as above */
+        if (eddy_ld_rlx(&t->entry[i].off) == off && eddy_ld_rlx(&t->entry[i].tag) == tag) {
+            return;
+        }
+        i = (i + 1) & t->mask;
+    }
+    /* [directory.R6] relaxed: published by the offset */
+    eddy_st_rlx(&t->entry[i].hash, hash);
+    eddy_st_rlx(&t->entry[i].tag, tag);
+    /* [directory.P2] release: pairs with [directory.C2] */
+    eddy_st_rel(&t->entry[i].off, off);
+    t->count++;
+}
+
+/* A table with room, without the entries whose blocks have gone. */
+static struct table *grown(const struct eddy_view *v, const struct table *old) {
+    struct table *t = new_table((old->mask + 1) * 4);
+    for (size_t i = 0; t && i <= old->mask; i++) {
+        /* [directory.R7] relaxed: one thread at a time writes, and it is we */
+        uint64_t off = eddy_ld_rlx(&old->entry[i].off);
+        uint64_t tag = eddy_ld_rlx(&old->entry[i].tag);
+        if (off != 0 && eddy_block_tag(v->arena, off) == tag) {
+            /* [directory.R8] relaxed: as above */
+            insert(t, eddy_ld_rlx(&old->entry[i].hash), off, tag);
+        }
+    }
+    return t;
+}
+
+void eddy_directory_note(struct eddy_directory *d, const struct eddy_view *v, uint64_t hash,
+                         uint64_t off) {
+    if (pthread_mutex_trylock(&d->noting) != 0) {
+        return;
+    }
+    /* [directory.R9] relaxed: only who holds the mutex changes it */
+    struct table *t = eddy_ld_rlx(&d->table);
+    struct table *old = NULL;
+    if (t->count * 2 > t->mask) {
+        struct table *more = grown(v, t);
+        if (more) {
+            old = t;
+            t = more;
+            /* [directory.P1] release: pairs with [directory.C1] */
+            eddy_st_rel(&d->table, t);
+        }
+    }
+    if (t->count * 2 <= t->mask) {
+        insert(t, hash, off, eddy_block_tag(v->arena, off));
+    }
+    pthread_mutex_unlock(&d->noting);
+    if (old) {
+        /* Waits for threads of this process that are inside a lookup: some nanoseconds each. */
+        urcu_bp_synchronize_rcu();
+        free(old);
+    }
+}
+
+/* ---- names in byte order ---- */
+
+static int compare(eddy_bytes a, eddy_bytes b) {
+    size_t n = a.len < b.len ? a.len : b.len;
+    int c = n ? memcmp(a.ptr, b.ptr, n) : 0;
+    return c != 0 ? c : (a.len > b.len) - (a.len < b.len);
+}
+
+static eddy_bytes name_at(const struct eddy_arena *a, uint64_t off) {
+    return eddy_stream_name(eddy_arena_raw(a, off));
+}
+
+static int by_name(const void *x, const void *y, void *arena) {
+    const uint64_t *a = x;
+    const uint64_t *b = y;
+    return compare(name_at(arena, *a), name_at(arena, *b));
+}
+
+static uint64_t *merge(const struct eddy_arena *a, const uint64_t *x, size_t nx, const uint64_t *y,
+                       size_t ny) {
+    uint64_t *out = malloc((nx + ny + 1) * sizeof *out);
+    size_t i = 0;
+    size_t k = 0;
+    for (size_t at = 0; out && at < nx + ny; at++) {
+        bool first = k == ny || (i < nx && compare(name_at(a, x[i]), name_at(a, y[k])) <= 0);
+        out[at] = first ? x[i++] : y[k++];
+    }
+    return out;
+}
+
+uint64_t eddy_directory_known(struct eddy_directory *d) {
+    /* [directory.C3] acquire: pairs with [directory.P4] */
+    return eddy_ld_acq(&d->known);
+}
+
+void eddy_directory_lock(struct eddy_directory *d) {
+    pthread_mutex_lock(&d->sorting);
+}
+
+void eddy_directory_unlock(struct eddy_directory *d) {
+    pthread_mutex_unlock(&d->sorting);
+}
+
+static int no_memory(void) {
+    return eddy_error_set(EDDY_ENOMEM, "no memory for the list of streams");
+}
+
+int eddy_directory_add(struct eddy_directory *d, const struct eddy_view *v, const uint64_t *offs,
+                       size_t count, uint64_t known) {
+    /* [directory.R10] relaxed: only who holds the lock changes it */
+    struct sorted *old = eddy_ld_rlx(&d->sorted);
+    struct sorted *s = calloc(1, sizeof *s);
+    uint64_t *new = malloc((count + 1) * sizeof *new);
+    if (!s || !new) {
+        free(s);
+        free(new);
+        return no_memory();
+    }
+    memcpy(new, offs, count * sizeof *new);
+    qsort_r(new, count, sizeof *new, by_name, v->arena);
+    s->late_count = old->late_count + count;
+    s->late = merge(v->arena, old->late, old->late_count, new, count);
+    free(new);
+    if (s->late && s->late_count > 1024 + old->main_count / 8) {
+        s->main_count = old->main_count + s->late_count;
+        s->main = merge(v->arena, old->main, old->main_count, s->late, s->late_count);
+        s->late_count = 0;
+    } else if (s->late) {
+        s->main_count = old->main_count;
+        s->main = old->main; /* handed on */
+    }
+    if (!s->late || (s->main_count > 0 && !s->main)) {
+        free(s->late);
+        free(s);
+        return no_memory();
+    }
+    /* [directory.P3] release: pairs with [directory.C4] */
+    eddy_st_rel(&d->sorted, s);
+    /* [directory.P4] release: pairs with [directory.C3] */
+    eddy_st_rel(&d->known, known);
+    urcu_bp_synchronize_rcu();
+    if (old->main == s->main) {
+        old->main = NULL;
+    }
+    free_sorted(old);
+    return 0;
+}
+
+/* The first of a sorted array that comes after `from`, or is it, if inclusive. */
+static size_t lower_bound(const struct eddy_arena *a, const uint64_t *offs, size_t n,
+                          eddy_bytes from, bool inclusive) {
+    size_t low = 0;
+    while (low < n) {
+        size_t mid = low + (n - low) / 2;
+        int c = compare(name_at(a, offs[mid]), from);
+        if (c < 0 || (c == 0 && !inclusive)) {
+            low = mid + 1;
+        } else {
+            n = mid;
+        }
+    }
+    return low;
+}
+
+static bool begins(eddy_bytes name, eddy_bytes prefix) {
+    return name.len >= prefix.len &&
+           (prefix.len == 0 || memcmp(name.ptr, prefix.ptr, prefix.len) == 0);
+}
+
+/* Grows *offs to hold one more. */
+static bool push(uint64_t **offs, size_t *room, size_t count, uint64_t off) {
+    if (count == *room) {
+        size_t more = *room ? *room * 2 : 64;
+        uint64_t *p = realloc(*offs, more * sizeof *p);
+        if (!p) {
+            return false;
+        }
+        *offs = p;
+        *room = more;
+    }
+    (*offs)[count] = off;
+    return true;
+}
+
+int64_t eddy_directory_page(struct eddy_directory *d, const struct eddy_view *v, eddy_bytes prefix,
+                            eddy_bytes after, size_t limit, uint64_t **offs) {
+    const struct eddy_arena *a = v->arena;
+    bool inclusive = after.len == 0 || compare(after, prefix) < 0;
+    eddy_bytes from = inclusive ? prefix : after;
+    size_t count = 0;
+    size_t room = 0;
+    *offs = NULL;
+    urcu_bp_read_lock();
+    /* [directory.C4] acquire: pairs with [directory.P3] */
+    const struct sorted *s = eddy_ld_acq(&d->sorted);
+    size_t i = lower_bound(a, s->main, s->main_count, from, inclusive);
+    size_t k = lower_bound(a, s->late, s->late_count, from, inclusive);
+    bool failed = false;
+    while (count < limit && (i < s->main_count || k < s->late_count)) {
+        bool first = k == s->late_count ||
+                     (i < s->main_count &&
+                      compare(name_at(a, s->main[i]), name_at(a, s->late[k])) <= 0);
+        uint64_t off = first ? s->main[i++] : s->late[k++];
+        if (!begins(name_at(a, off), prefix)) {
+            break;
+        }
+        if (!push(offs, &room, count, off)) {
+            failed = true;
+            break;
+        }
+        count++;
+    }
+    urcu_bp_read_unlock();
+    if (failed) {
+        free(*offs);
+        *offs = NULL;
+        return no_memory();
+    }
+    return (int64_t)count;
+}

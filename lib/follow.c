@@ -1,0 +1,319 @@
+/* Opening, waiting and closing of readers: what a reader has in shared memory, and how it sleeps.
+ *
+ * A reader that follows, or borrows, has a slot, which belongs to its member: a bit that says that
+ * it sleeps, and a pin. A death leaves them to the sweep of the member.
+ */
+#include <errno.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "platform.h"
+#include "reader.h"
+#include "wait.h"
+
+enum { SPIN_MIN_NS = 1000, SPIN_MAX_NS = 30000, READ_ONLY_POLL_NS = 1000000 };
+
+static int take_slot(struct eddy_reader *r, const struct eddy_member *member) {
+    struct eddy_arena *a = &r->store->arena;
+    for (uint32_t i = 0; i < a->readers_max; i++) {
+        struct eddy_shm_reader *slot = &a->readers[i];
+        /* [reader.C1] acquire: pairs with [maintain.P1], [follow.P2] */
+        uint64_t was = eddy_ld_acq(&slot->state);
+        uint64_t now = EDDY_SLOT(EDDY_SLOT_GEN(was) + 1, member->idx);
+        /* [reader.P1] acq_rel: pairs with [maintain.C1]. Ours. Death after: swept with its member */
+        if (!EDDY_SLOT_LIVE(was) && eddy_cas_ar(&slot->state, &was, now)) {
+            r->slot = i;
+            return 0;
+        }
+    }
+    return eddy_error_set(EDDY_ELIMIT,
+                          "all %u reader slots are taken: close readers that follow or borrow, or "
+                          "make the store with more threads",
+                          a->readers_max);
+}
+
+static void unmark(struct eddy_reader *r) {
+    if (r->marked) {
+        eddy_wait_unmark(&r->store->arena, r->slot, r->group);
+        r->marked = false;
+    }
+}
+
+static void give_slot(struct eddy_reader *r) {
+    if (r->slot != UINT32_MAX) {
+        struct eddy_shm_reader *slot = &r->store->arena.readers[r->slot];
+        unmark(r);
+        /* [follow.R1] relaxed: ours */
+        uint64_t was = eddy_ld_rlx(&slot->state);
+        eddy_st_rlx(&slot->pin, 0);
+        /* [follow.P2] release: pairs with [reader.C1]. Free. Death before: swept. */
+        eddy_st_rel(&slot->state, (uint64_t)EDDY_SLOT_GEN(was) << 32);
+        r->slot = UINT32_MAX;
+    }
+}
+
+static bool needs_slot(const struct eddy_reader *r) {
+    return (r->select.flags & (EDDY_FOLLOW | EDDY_BORROW)) && !r->store->arena.read_only;
+}
+
+/* In a child after a fork: nothing that the parent had in shared memory is ours. */
+static int rejoin(struct eddy_reader *r) {
+    r->slot = UINT32_MAX;
+    r->marked = false;
+    r->pinned = 0;
+    eddy_pollfd_close(r->pollfd);
+    r->pollfd = NULL;
+    int got = needs_slot(r) ? take_slot(r, &r->store->member) : 0;
+    if (got == 0) {
+        r->life = r->store->life;
+    }
+    return got;
+}
+
+int eddy_reader_enter(struct eddy_reader *r, struct eddy_context **c) {
+    int got = eddy_store_context(r->store, false, c);
+    if (got == 0 && r->life != r->store->life) {
+        got = rejoin(r);
+    }
+    return got;
+}
+
+/* ---- open and close ---- */
+
+static int check_select(const struct eddy_store *store, const eddy_select *s) {
+    const uint32_t known = EDDY_FOLLOW | EDDY_BACKWARD | EDDY_BORROW | EDDY_KNOWN;
+    if (s->flags & ~known) {
+        return eddy_error_set(EDDY_EINVAL, "a select has unknown flags (%#x)", s->flags & ~known);
+    }
+    if ((s->flags & EDDY_FOLLOW) && (s->flags & EDDY_BACKWARD)) {
+        return eddy_error_set(EDDY_EINVAL, "a select cannot both follow and go backward");
+    }
+    if ((s->flags & EDDY_BORROW) && store->arena.read_only) {
+        return eddy_error_set(EDDY_EREADONLY, "a read-only handle cannot borrow events, since it "
+                                              "cannot pin them");
+    }
+    if (s->stream.len == 0 && (s->after_version || s->to_version || (s->flags & EDDY_KNOWN))) {
+        return eddy_error_set(EDDY_EINVAL, "a select by version, or of a known stream, needs a "
+                                           "stream");
+    }
+    if (s->prefix.len > EDDY_STREAM_MAX || (s->type_count > 0 && !s->types)) {
+        return eddy_error_set(EDDY_EINVAL, "a select has a prefix that is too long, or no types");
+    }
+    return s->stream.len > 0 ? eddy_store_check_name(s->stream) : 0;
+}
+
+static eddy_bytes keep(unsigned char **at, eddy_bytes b) {
+    eddy_bytes kept = eddy_mem(*at, b.len);
+    if (b.len > 0) {
+        memcpy(*at, b.ptr, b.len);
+    }
+    *at += b.len;
+    return kept;
+}
+
+/* Copies the bytes of a select. */
+static int copy_select(struct eddy_reader *r, const eddy_select *s) {
+    size_t types = s->type_count * sizeof(eddy_bytes);
+    size_t need = types + s->stream.len + s->prefix.len + 1;
+    for (size_t i = 0; i < s->type_count; i++) {
+        need += s->types[i].len;
+    }
+    r->bytes = malloc(need);
+    if (!r->bytes) {
+        return eddy_error_set(EDDY_ENOMEM, "no memory for a select");
+    }
+    eddy_bytes *kept = (eddy_bytes *)(void *)r->bytes;
+    unsigned char *at = r->bytes + types;
+    r->select = *s;
+    for (size_t i = 0; i < s->type_count; i++) {
+        kept[i] = keep(&at, s->types[i]);
+    }
+    r->select.types = kept;
+    r->select.stream = keep(&at, s->stream);
+    r->select.prefix = keep(&at, s->prefix);
+    return 0;
+}
+
+int eddy_reader_init(struct eddy_reader *r, struct eddy_store *store, const eddy_select *given) {
+    eddy_select select = EDDY_SELECT_INIT;
+    if (given) {
+        if (given->size < offsetof(eddy_select, stream) || given->size > sizeof select) {
+            return eddy_error_set(EDDY_EINVAL,
+                                  "a select of %u bytes: size must be sizeof(eddy_select), %zu",
+                                  given->size, sizeof select);
+        }
+        memcpy(&select, given, given->size);
+    }
+    int got = check_select(store, &select);
+    if (got == 0) {
+        got = copy_select(r, &select);
+    }
+    r->store = store;
+    r->life = store->life;
+    r->slot = UINT32_MAX;
+    r->spin_ns = SPIN_MAX_NS;
+    if (got == 0 && select.stream.len > 0) {
+        r->hash = eddy_stream_hash(&store->arena, select.stream);
+        r->group = eddy_wait_group_of(r->hash);
+    }
+    if (got == 0 && needs_slot(r)) {
+        got = take_slot(r, &store->member);
+    }
+    return got;
+}
+
+void eddy_reader_fini(struct eddy_reader *r) {
+    eddy_pollfd_close(r->pollfd);
+    /* [follow.R2] relaxed: the guard says whether this process is still the one that had the slot */
+    if (r->life == r->store->life && eddy_ld_rlx(r->store->guard) != 0) {
+        give_slot(r);
+    }
+    free(r->bytes);
+    free(r->buffer.bytes);
+    eddy_instant_fini(&r->instant);
+}
+
+int eddy_reader_open(eddy_store *store, const eddy_select *select, eddy_reader **out) {
+    struct eddy_context *c;
+    *out = NULL;
+    int got = eddy_store_context(store, false, &c);
+    if (got < 0) {
+        return got;
+    }
+    eddy_reader *r = calloc(1, sizeof *r);
+    if (!r) {
+        return eddy_error_set(EDDY_ENOMEM, "no memory for a reader");
+    }
+    got = eddy_reader_init(r, store, select);
+    if (got == 0 && (r->select.flags & EDDY_KNOWN)) {
+        eddy_stream_facts facts = {.size = sizeof facts};
+        got = eddy_stream_info(store, r->select.stream, &facts);
+    }
+    if (got < 0) {
+        eddy_reader_fini(r);
+        free(r);
+        return got;
+    }
+    *out = r;
+    return 0;
+}
+
+void eddy_reader_close(eddy_reader *r) {
+    if (r) {
+        eddy_reader_fini(r);
+        free(r);
+    }
+}
+
+/* ---- waiting ---- */
+
+/* Looks at the ring for a while: true as soon as there is another transaction. */
+static bool spin(struct eddy_reader *r) {
+    const struct eddy_arena *a = &r->store->arena;
+    int64_t until = eddy_platform_monotonic_ns() + r->spin_ns;
+    do {
+        for (int i = 0; i < 64; i++) {
+            if (eddy_ring_load(a, r->instant.seq) != r->instant.empty) {
+                return true;
+            }
+            eddy_at_pause();
+        }
+    } while (eddy_platform_monotonic_ns() < until);
+    return false;
+}
+
+/* Spinning pays or it does not; the time it may take follows. */
+static void adapt(struct eddy_reader *r, bool paid) {
+    r->spin_ns = paid ? r->spin_ns * 2 : r->spin_ns / 2;
+    r->spin_ns = r->spin_ns < SPIN_MIN_NS   ? SPIN_MIN_NS
+                 : r->spin_ns > SPIN_MAX_NS ? SPIN_MAX_NS
+                                            : r->spin_ns;
+}
+
+static int sleep_once(struct eddy_reader *r, int64_t deadline_ns, eddy_event *event) {
+    struct eddy_arena *a = &r->store->arena;
+    struct eddy_context *c;
+    int64_t now = eddy_platform_monotonic_ns();
+    if (a->read_only) {
+        /* It can set no bit, so nobody would wake it. */
+        int64_t poll = now + READ_ONLY_POLL_NS;
+        struct eddy_shm_group *g = eddy_arena_group(a, r->group);
+        /* [follow.R3] relaxed: a hint; the sleep is short */
+        (void)eddy_platform_futex_wait(&g->futex, eddy_ld_rlx(&g->futex),
+                                       deadline_ns < poll ? deadline_ns : poll);
+        return eddy_reader_next(r, event);
+    }
+    r->seen = eddy_wait_mark(a, r->slot, r->group);
+    r->marked = true;
+    int got = eddy_reader_next(r, event);
+    /* [follow.C1] acquire: pairs with [follow.P3]: looked at behind the mark */
+    if (got == EDDY_CAUGHT_UP && eddy_ld_acq(&r->woken) == 0) {
+        eddy_wait_sleep(a, r->group, r->seen, deadline_ns);
+        adapt(r, eddy_platform_monotonic_ns() - now < SPIN_MAX_NS);
+        if (eddy_store_context(r->store, true, &c) == 0) {
+            eddy_thread_count(&c->thread, EDDY_COUNT_SLEEPS, 1);
+        }
+        got = eddy_reader_next(r, event);
+    }
+    if (!r->pollfd) {
+        unmark(r);
+    }
+    return got;
+}
+
+int eddy_reader_wait(eddy_reader *r, int64_t deadline_ns, eddy_event *event) {
+    int got = eddy_reader_next(r, event);
+    while (got == EDDY_CAUGHT_UP) {
+        /* [follow.C2] acq_rel: pairs with [follow.P3] */
+        if (eddy_xchg_ar(&r->woken, 0u) != 0) {
+            return eddy_error_set(EDDY_ECANCELED, "the wait was ended by eddy_reader_wake");
+        }
+        if (eddy_platform_monotonic_ns() >= deadline_ns) {
+            return eddy_error_set(EDDY_ETIMEDOUT, "no event came before the deadline");
+        }
+        got = spin(r) ? eddy_reader_next(r, event) : sleep_once(r, deadline_ns, event);
+    }
+    return got;
+}
+
+void eddy_reader_wake(eddy_reader *r) {
+    /* [follow.P3] acq_rel: pairs with [follow.C1], [follow.C2]. Before the wake. */
+    (void)eddy_xchg_ar(&r->woken, 1u);
+    if (!r->store->arena.read_only) {
+        eddy_wait_wake_group(&r->store->arena, r->group);
+    }
+    if (r->pollfd) {
+        eddy_pollfd_kick(r->pollfd);
+    }
+}
+
+int eddy_reader_fd(eddy_reader *r) {
+    struct eddy_context *c;
+    int got = eddy_reader_enter(r, &c);
+    if (got < 0) {
+        return got;
+    }
+    if (r->store->arena.read_only) {
+        return eddy_error_set(EDDY_EREADONLY, "a read-only handle has no descriptor to poll, since "
+                                              "nobody would wake it");
+    }
+    if (!(r->select.flags & EDDY_FOLLOW)) {
+        return eddy_error_set(EDDY_EINVAL, "a reader that does not follow has no descriptor to poll");
+    }
+    if (!r->pollfd) {
+        struct eddy_shm_group *g = eddy_arena_group(&r->store->arena, r->group);
+        got = eddy_pollfd_open(&r->pollfd, (uint32_t *)(void *)&g->futex, 0);
+        if (got == 0) {
+            eddy_pollfd_kick(r->pollfd); /* there may be something before it is ever armed */
+        } else {
+            return eddy_error_set(EDDY_ESYS, "a descriptor to poll: %s", strerror(-got));
+        }
+    }
+    return eddy_pollfd_fd(r->pollfd);
+}
+
+int64_t eddy_deadline_ms(int64_t ms) {
+    int64_t now = eddy_platform_monotonic_ns();
+    return ms < 0 || ms > (EDDY_FOREVER - now) / 1000000 ? EDDY_FOREVER : now + ms * 1000000;
+}

@@ -1,0 +1,374 @@
+#include "look.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+
+#include "error.h"
+
+/* Facts grow with new versions of eddy: a caller that was built with an older header has a smaller
+ * struct, and gets that much. */
+static int give(void *to, uint32_t size, void *from, size_t full, size_t least) {
+    if (size < least || size > full) {
+        return eddy_error_set(EDDY_EINVAL, "facts of %u bytes: size must be set to sizeof, %zu",
+                              size, full);
+    }
+    memcpy(from, &size, sizeof size);
+    memcpy(to, from, size);
+    return 0;
+}
+
+int eddy_info(eddy_store *s, eddy_facts *facts) {
+    struct eddy_context *c;
+    struct eddy_instant now = {0};
+    struct eddy_arena *a = &s->arena;
+    int r = eddy_store_context(s, true, &c);
+    if (r < 0) {
+        return r;
+    }
+    eddy_instant_renew(&now, &c->thread);
+    eddy_rcu_enter(&c->thread.span);
+    r = eddy_instant_take(&now, &c->thread);
+    eddy_rcu_leave(&c->thread.span);
+    eddy_instant_fini(&now);
+    if (r < 0) {
+        return r;
+    }
+    uint64_t reserved = eddy_arena_reserved(a);
+    eddy_facts f = {
+        .layout = a->super->layout,
+        .cap = a->cap,
+        .reserved = eddy_arena_off(a, a->extents) +
+                    reserved * (EDDY_EXTENT_SIZE + sizeof(struct eddy_shm_extent)),
+        .free = eddy_extent_count_free(a) * EDDY_EXTENT_SIZE,
+        .head = now.now.next_offset - 1,
+        .first = now.now.next_offset > 1 ? 1 : 0,
+        .events = now.now.events_in - now.now.events_out,
+        .bytes = now.now.bytes_in - now.now.bytes_out,
+        .streams = now.now.streams_in - now.now.streams_out,
+        .transactions = now.seq,
+        .created_ns = a->super->created_ns,
+        .recorded_ns = now.now.time_ns,
+        .members_max = a->members_max - 1,
+        .threads_max = a->threads_max - 1,
+        .unlinked = eddy_arena_unlinked(a),
+    };
+    return give(facts, facts->size, &f, sizeof f, offsetof(eddy_facts, created_ns));
+}
+
+int eddy_stats(eddy_store *s, eddy_counts *counts) {
+    struct eddy_context *c;
+    struct eddy_instant now = {0};
+    struct eddy_arena *a = &s->arena;
+    int r = eddy_store_context(s, true, &c);
+    if (r < 0) {
+        return r;
+    }
+    eddy_instant_renew(&now, &c->thread);
+    eddy_rcu_enter(&c->thread.span);
+    r = eddy_instant_take(&now, &c->thread);
+    eddy_rcu_leave(&c->thread.span);
+    eddy_instant_fini(&now);
+    if (r < 0) {
+        return r;
+    }
+    eddy_counts k = {
+        .events_appended = now.now.events_in,
+        .bytes_appended = now.now.bytes_in,
+        .transactions = now.seq,
+        .events_read = eddy_thread_counted(a, EDDY_COUNT_READ),
+        .conflicts = eddy_thread_counted(a, EDDY_COUNT_CONFLICTS),
+        .refusals = eddy_thread_counted(a, EDDY_COUNT_REFUSALS),
+        .retries = eddy_thread_counted(a, EDDY_COUNT_RETRIES),
+        .helps = eddy_thread_counted(a, EDDY_COUNT_HELPS),
+        .wakes = eddy_thread_counted(a, EDDY_COUNT_WAKES),
+        .sleeps = eddy_thread_counted(a, EDDY_COUNT_SLEEPS),
+        .extents_taken = eddy_thread_counted(a, EDDY_COUNT_EXTENTS),
+        .sweeps = eddy_thread_counted(a, EDDY_COUNT_SWEEPS),
+    };
+    return give(counts, counts->size, &k, sizeof k, offsetof(eddy_counts, wakes));
+}
+
+/* ---- streams ---- */
+
+/* The offset of a version of a stream, or 0. */
+static int offset_of(const struct eddy_view *v, struct eddy_shm_stream *d, uint64_t version,
+                     uint64_t *offset) {
+    eddy_word *slot;
+    *offset = 0;
+    int r = version ? eddy_stream_slot(v, d, version, NULL, &slot) : 0;
+    if (r == 1) {
+        *offset = eddy_view_load(v, slot);
+    }
+    return r < 0 ? r : 0;
+}
+
+static int describe(const struct eddy_view *v, uint64_t off, eddy_stream_facts *f) {
+    struct eddy_shm_stream *d = eddy_stream_at(v->arena, off);
+    if (!d) {
+        return eddy_error_set(EDDY_ECORRUPT, "a stream's descriptor is damaged: run `eddy check`");
+    }
+    eddy_bytes name = eddy_stream_name(d);
+    memset(f, 0, sizeof *f);
+    f->name_len = (uint32_t)name.len;
+    memcpy(f->name, name.ptr, name.len);
+    f->version = eddy_view_load(v, &d->version);
+    uint64_t gone = eddy_view_load(v, &d->first);
+    f->count = f->version - gone;
+    f->bytes = eddy_view_load(v, &d->bytes_in) - eddy_view_load(v, &d->bytes_out);
+    f->first_version = f->count ? gone + 1 : 0;
+    int r = offset_of(v, d, f->first_version, &f->first_offset);
+    return r < 0 ? r : offset_of(v, d, f->count ? f->version : 0, &f->last_offset);
+}
+
+/* Facts of the stream at off, or of the name if off is 0: as of one instant. */
+static int facts_of(struct eddy_store *s, struct eddy_context *c, eddy_bytes name, uint64_t off,
+                    eddy_stream_facts *f) {
+    struct eddy_instant now = {0};
+    uint64_t hash = off ? 0 : eddy_stream_hash(&s->arena, name);
+    int r;
+    eddy_instant_renew(&now, &c->thread);
+    eddy_rcu_enter(&c->thread.span);
+    do {
+        r = eddy_instant_take(&now, &c->thread);
+        if (r == 0) {
+            int64_t found = off ? (int64_t)off : eddy_stream_find(&now.view, name, hash);
+            r = found < 0    ? (int)found
+                : found == 0 ? EDDY_ENOENT
+                             : describe(&now.view, (uint64_t)found, f);
+        }
+    } while (r != EDDY_EAGAIN && r != EDDY_ENOMEM && !eddy_instant_holds(&now, &c->thread));
+    eddy_rcu_leave(&c->thread.span);
+    eddy_instant_fini(&now);
+    return r;
+}
+
+int eddy_stream_info(eddy_store *s, eddy_bytes name, eddy_stream_facts *facts) {
+    struct eddy_context *c;
+    eddy_stream_facts f;
+    int r = eddy_store_check_name(name);
+    if (r == 0) {
+        r = eddy_store_context(s, true, &c);
+    }
+    if (r == 0) {
+        r = facts_of(s, c, name, 0, &f);
+    }
+    if (r == EDDY_ENOENT) {
+        return eddy_error_set(EDDY_ENOENT, "there is no stream '%.*s'", (int)name.len,
+                              (const char *)name.ptr);
+    }
+    return r < 0 ? r
+                 : give(facts, facts->size, &f, sizeof f, offsetof(eddy_stream_facts, first_version));
+}
+
+/* Descriptors of the streams numbered from `known` + 1 on. */
+static int collect(const struct eddy_view *v, uint64_t known, uint64_t last, uint64_t *offs) {
+    struct eddy_trie_leaf leaf = {0};
+    for (uint64_t n = known + 1; n <= last; n++) {
+        eddy_word *slot;
+        int r = eddy_trie_slot_near(v, &v->arena->super->streams_root, n, &leaf, &slot);
+        uint64_t off = r == 1 ? eddy_view_load(v, slot) : 0;
+        if (r < 0 || !eddy_stream_at(v->arena, off)) {
+            return r < 0 ? r
+                         : eddy_error_set(EDDY_ECORRUPT, "stream number %llu is damaged",
+                                          (unsigned long long)n);
+        }
+        offs[n - known - 1] = off;
+    }
+    return 0;
+}
+
+int eddy_look_sort(struct eddy_store *s, struct eddy_instant *now) {
+    struct eddy_directory *d = s->directory;
+    uint64_t last = now->now.streams_in;
+    int r = 0;
+    if (eddy_directory_known(d) >= last) {
+        return 0;
+    }
+    if (last > s->arena.cap / EDDY_LINE) {
+        return eddy_error_set(EDDY_ECORRUPT, "more streams than the store has room for");
+    }
+    eddy_directory_lock(d);
+    uint64_t known = eddy_directory_known(d);
+    if (known < last) {
+        uint64_t *offs = malloc((last - known) * sizeof *offs);
+        r = offs ? collect(&now->view, known, last, offs)
+                 : eddy_error_set(EDDY_ENOMEM, "no memory for the list of streams");
+        if (r == 0) {
+            r = eddy_directory_add(d, &now->view, offs, last - known, last);
+        }
+        free(offs);
+    }
+    eddy_directory_unlock(d);
+    return r;
+}
+
+/* A page of descriptors, as of now. */
+static int64_t page(struct eddy_store *s, struct eddy_context *c, eddy_bytes prefix,
+                    eddy_bytes after, size_t limit, uint64_t **offs) {
+    struct eddy_instant now = {0};
+    eddy_instant_renew(&now, &c->thread);
+    eddy_rcu_enter(&c->thread.span);
+    int64_t n = eddy_instant_take(&now, &c->thread);
+    if (n == 0) {
+        n = eddy_look_sort(s, &now);
+    }
+    if (n == 0) {
+        n = eddy_directory_page(s->directory, &now.view, prefix, after, limit, offs);
+    }
+    eddy_rcu_leave(&c->thread.span);
+    eddy_instant_fini(&now);
+    return n;
+}
+
+int64_t eddy_streams(eddy_store *s, eddy_bytes prefix, eddy_bytes after, size_t limit,
+                     int (*fn)(void *arg, const eddy_stream_facts *facts), void *arg) {
+    struct eddy_context *c;
+    uint64_t *offs = NULL;
+    int r = eddy_store_context(s, true, &c);
+    if (r < 0) {
+        return r;
+    }
+    int64_t n = limit ? page(s, c, prefix, after, limit, &offs) : 0;
+    int64_t calls = 0;
+    for (; calls < n; calls++) {
+        eddy_stream_facts f;
+        r = facts_of(s, c, eddy_mem(NULL, 0), offs[calls], &f);
+        if (r < 0) {
+            n = r;
+            break;
+        }
+        f.size = sizeof f;
+        if (fn(arg, &f) != 0) {
+            n = calls + 1;
+            break;
+        }
+    }
+    free(offs);
+    return n;
+}
+
+/* ---- members ---- */
+
+static void add_threads(struct eddy_arena *a, uint32_t member, eddy_member_facts *f) {
+    for (uint32_t i = 1; i < a->threads_max; i++) {
+        /* [look.R1] relaxed: figures to show */
+        uint64_t w = eddy_ld_rlx(&a->threads[i].state);
+        if (EDDY_SLOT_LIVE(w) && EDDY_SLOT_MEMBER(w) == member) {
+            f->threads++;
+            f->inside += eddy_ld_rlx(&a->threads[i].lo) != 0;
+        }
+    }
+}
+
+static void add_readers(struct eddy_arena *a, uint32_t member, eddy_member_facts *f) {
+    for (uint32_t i = 0; i < a->readers_max; i++) {
+        /* [look.R2] relaxed: figures to show */
+        uint64_t w = eddy_ld_rlx(&a->readers[i].state);
+        uint64_t at = eddy_ld_rlx(&a->readers[i].position);
+        uint64_t pinned = eddy_ld_rlx(&a->readers[i].pin);
+        if (EDDY_SLOT_LIVE(w) && EDDY_SLOT_MEMBER(w) == member) {
+            f->readers++;
+            f->pinned += pinned ? EDDY_EXTENT_SIZE : 0;
+            if (f->position == 0 || at < f->position) {
+                f->position = at;
+            }
+        }
+    }
+}
+
+static bool member_facts(struct eddy_store *s, uint32_t idx, eddy_member_facts *f) {
+    struct eddy_arena *a = &s->arena;
+    struct eddy_shm_member *m = &a->members[idx];
+    memset(f, 0, sizeof *f);
+    /* [look.C2] acquire: pairs with [member.P1] */
+    uint64_t w = eddy_ld_acq(&m->state);
+    if (EDDY_MEMBER_OF(w) != EDDY_MEMBER_LIVE) {
+        return false;
+    }
+    f->slot = idx;
+    f->generation = (uint32_t)EDDY_MEMBER_GEN(w);
+    f->self = !a->read_only && idx == s->member.idx;
+    f->alive = f->self || !eddy_member_dead(a, idx);
+    /* [look.R3] relaxed: for people to read */
+    f->pid = eddy_ld_rlx(&m->pid);
+    f->uid = eddy_ld_rlx(&m->uid);
+    f->pidns = eddy_ld_rlx(&m->pidns);
+    f->since_ns = (int64_t)eddy_ld_rlx(&m->since_ns);
+    f->fences = eddy_ld_rlx(&m->fences) != 0;
+    uint64_t command[2] = {eddy_ld_rlx(&m->command[0]), eddy_ld_rlx(&m->command[1])};
+    memcpy(f->command, command, sizeof command);
+    add_threads(a, idx, f);
+    add_readers(a, idx, f);
+    f->owned = eddy_extent_count_owned(a, idx) * EDDY_EXTENT_SIZE;
+    return true;
+}
+
+int eddy_members(eddy_store *s, int (*fn)(void *arg, const eddy_member_facts *facts), void *arg) {
+    struct eddy_context *c;
+    int r = eddy_store_context(s, true, &c);
+    for (uint32_t i = 0; r == 0 && i < s->arena.members_max; i++) {
+        eddy_member_facts f;
+        if (member_facts(s, i, &f)) {
+            r = fn(arg, &f);
+        }
+    }
+    return r;
+}
+
+/* ---- stores ---- */
+
+static int visible(const struct dirent *e) {
+    return strncmp(e->d_name, "eddy.", 5) == 0 && e->d_name[5] != 0;
+}
+
+static int by_byte(const struct dirent **a, const struct dirent **b) {
+    return strcmp((*a)->d_name, (*b)->d_name);
+}
+
+static int found_one(const char *dir, const char *file, int (*fn)(void *, const eddy_found *),
+                     void *arg) {
+    char path[4400];
+    struct stat st;
+    struct eddy_arena a;
+    int n = snprintf(path, sizeof path, "%s/%s", dir, file);
+    if (n < 0 || n >= (int)sizeof path || lstat(path, &st) < 0 || !S_ISREG(st.st_mode)) {
+        return 0;
+    }
+    int r = eddy_arena_open(&a, path, -1, true);
+    if (r == 0) {
+        eddy_arena_close(&a);
+    } else if (r == EDDY_ENOTSTORE || r == EDDY_ENOENT) {
+        return 0;
+    }
+    eddy_found f = {
+        .name = file + 5,
+        .path = path,
+        .bytes = (uint64_t)st.st_blocks * 512,
+        .uid = st.st_uid,
+        .mode = st.st_mode & 07777,
+        .modified_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec,
+    };
+    return fn(arg, &f);
+}
+
+int eddy_list(const char *dir, int (*fn)(void *arg, const eddy_found *found), void *arg) {
+    struct dirent **entry;
+    dir = eddy_store_dir(dir);
+    int n = scandir(dir, &entry, visible, by_byte);
+    if (n < 0) {
+        return eddy_arena_error(-errno, "list", dir);
+    }
+    int r = 0;
+    for (int i = 0; i < n; i++) {
+        if (r == 0) {
+            r = found_one(dir, entry[i]->d_name, fn, arg);
+        }
+        free(entry[i]);
+    }
+    free(entry);
+    return r;
+}

@@ -1,0 +1,442 @@
+/* I1  A block that this plan took is private: it is in `own` under its own offset, and is written
+ *     plainly. Everything else is shared, and is only ever named in the list.
+ * I2  Whoever walks on in the plan sees the list so far: links that it makes are in `own` too.
+ * I3  A word may have several entries: they are applied in the order in which they were made, and
+ *     each moves it forward only, so applying them again changes nothing.
+ */
+#include "plan.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+
+static int no_memory(void) {
+    return eddy_error_set(EDDY_ENOMEM, "no memory for a transaction's notes");
+}
+
+static int room_for(struct eddy_plan_words *w, size_t more) {
+    if (w->count + more > w->room) {
+        size_t room = w->room * 2 + more + 64;
+        uint64_t *at = realloc(w->at, room * sizeof *at);
+        if (!at) {
+            return no_memory();
+        }
+        w->at = at;
+        w->room = room;
+    }
+    return 0;
+}
+
+void eddy_plan_init(struct eddy_plan *p, struct eddy_thread *t) {
+    memset(p, 0, sizeof *p);
+    p->thread = t;
+    p->view = (struct eddy_view){.arena = t->arena, .span = &t->span, .overlay = &p->own};
+}
+
+void eddy_plan_fini(struct eddy_plan *p) {
+    free(p->sets.at);
+    free(p->swaps.at);
+    free(p->maxima.at);
+    free(p->taken);
+    eddy_overlay_fini(&p->own);
+}
+
+static void clear(struct eddy_plan *p) {
+    p->sets.count = 0;
+    p->swaps.count = 0;
+    p->maxima.count = 0;
+    p->taken_count = 0;
+    eddy_overlay_clear(&p->own);
+}
+
+void eddy_plan_reset(struct eddy_plan *p) {
+    while (p->taken_count > 0) {
+        struct eddy_plan_taken *t = &p->taken[--p->taken_count];
+        eddy_block_give(p->thread->arena, &p->thread->blocks, t->off, t->class_);
+    }
+    clear(p);
+}
+
+void eddy_plan_done(struct eddy_plan *p) {
+    for (size_t i = 0; i < p->taken_count; i++) {
+        eddy_block_link(p->thread->arena, p->taken[i].off);
+    }
+    if (p->taken_count > 0) {
+        eddy_blocks_settle(p->thread->arena, &p->thread->blocks);
+    }
+    clear(p);
+}
+
+int eddy_plan_finish(struct eddy_plan *p) {
+    int r = room_for(&p->sets, p->swaps.count + p->maxima.count);
+    if (r == 0) {
+        uint64_t *to = p->sets.at + p->sets.count;
+        if (p->swaps.count > 0) {
+            memcpy(to, p->swaps.at, p->swaps.count * 8);
+        }
+        if (p->maxima.count > 0) {
+            memcpy(to + p->swaps.count, p->maxima.at, p->maxima.count * 8);
+        }
+        p->sets.count += p->swaps.count + p->maxima.count;
+    }
+    return r;
+}
+
+static uint64_t off_of(const struct eddy_plan *p, const void *at) {
+    return eddy_arena_off(p->thread->arena, at);
+}
+
+/* Is the block at off one that this plan took? */
+static bool is_private(const struct eddy_plan *p, uint64_t off) {
+    return off != 0 && p->own.count != 0 && eddy_overlay_over(&p->own, off, 0) == off;
+}
+
+int eddy_plan_take(struct eddy_plan *p, unsigned class_, uint64_t *off) {
+    if (p->taken_count == p->taken_room) {
+        size_t room = p->taken_room * 2 + 16;
+        struct eddy_plan_taken *more = realloc(p->taken, room * sizeof *more);
+        if (!more) {
+            return no_memory();
+        }
+        p->taken = more;
+        p->taken_room = room;
+    }
+    struct eddy_thread *t = p->thread;
+    int r = eddy_block_take(t->arena, &t->blocks, t->member, class_, off);
+    if (r < 0) {
+        return r;
+    }
+    p->taken[p->taken_count++] = (struct eddy_plan_taken){.off = *off, .class_ = class_};
+    return eddy_overlay_put(&p->own, *off, *off, false);
+}
+
+static int new_node(struct eddy_plan *p, unsigned bits, unsigned shift, const eddy_word *home,
+                    uint64_t base, struct eddy_shm_node **node) {
+    uint64_t off;
+    int r = eddy_plan_take(p, EDDY_NODE_CLASS(bits), &off);
+    if (r < 0) {
+        return r;
+    }
+    *node = eddy_arena_raw(p->thread->arena, off);
+    /* [plan.R1] relaxed: private until the list is committed */
+    eddy_st_rlx(&(*node)->block.shape, EDDY_SHAPE(EDDY_BLOCK_NODE, shift, bits));
+    eddy_st_rlx(&(*node)->home, off_of(p, home));
+    eddy_st_rlx(&(*node)->base, base);
+    return 0;
+}
+
+/* Makes a cell lead to a block: at once, if the cell is private, else by an entry. */
+static int link_cell(struct eddy_plan *p, eddy_word *cell, bool private, uint64_t old,
+                     uint64_t value) {
+    if (private) {
+        /* [plan.R2] relaxed: private until the list is committed */
+        eddy_st_rlx(cell, value);
+        return 0;
+    }
+    uint64_t off = off_of(p, cell);
+    struct eddy_plan_words *w = old ? &p->swaps : &p->sets;
+    int r = room_for(w, 3);
+    if (r < 0) {
+        return r;
+    }
+    w->at[w->count++] = EDDY_REDO(old ? EDDY_REDO_SWAP : EDDY_REDO_SET, 1, off);
+    if (old) {
+        w->at[w->count++] = old;
+    }
+    w->at[w->count++] = value;
+    return eddy_overlay_put(&p->own, off, value, false);
+}
+
+int eddy_plan_max(struct eddy_plan *p, eddy_word *word, uint64_t value) {
+    struct eddy_plan_words *w = &p->maxima;
+    int r = room_for(w, 2);
+    if (r == 0) {
+        w->at[w->count++] = EDDY_REDO(EDDY_REDO_MAX, 1, off_of(p, word));
+        w->at[w->count++] = value;
+    }
+    return r;
+}
+
+/* ---- number tries ---- */
+
+/* A shift at which a node covers `number` from 0 on. */
+static unsigned covering(uint64_t number, unsigned shift) {
+    while (shift + EDDY_NODE_BITS < 64 && number >> (shift + EDDY_NODE_BITS) != 0) {
+        shift += EDDY_NODE_BITS;
+    }
+    return shift;
+}
+
+/* Makes the root tall enough for a number: an empty one gets a node, a low one a new root above. */
+static int raise_root(struct eddy_plan *p, eddy_word *root, bool private, uint64_t number) {
+    struct eddy_shm_block *block;
+    struct eddy_shm_node *node;
+    uint64_t value;
+    int r = eddy_trie_follow(&p->view, root, EDDY_TRIE_CLASS, &value, &block);
+    if (r < 0) {
+        return r;
+    }
+    unsigned shift = r == 1 ? EDDY_SHAPE_SHIFT(eddy_trie_shape(block)) : 0;
+    unsigned want = covering(number, shift);
+    if (r == 0) {
+        r = new_node(p, EDDY_NODE_BITS, want, root, 0, &node);
+        return r < 0 ? r : link_cell(p, root, private, 0, off_of(p, node));
+    }
+    while (shift < want) {
+        shift += EDDY_NODE_BITS;
+        r = new_node(p, EDDY_NODE_BITS, shift, root, 0, &node);
+        if (r < 0) {
+            return r;
+        }
+        /* [plan.R3] relaxed: private; the old root stays reachable as its child 0 */
+        eddy_st_rlx(&node->slot[0], value);
+        r = link_cell(p, root, private, value, off_of(p, node));
+        if (r < 0) {
+            return r;
+        }
+        value = off_of(p, node);
+    }
+    return 0;
+}
+
+/* The leaf of a number, found or made. */
+static int leaf_of(struct eddy_plan *p, eddy_word *root, bool private, uint64_t number,
+                   struct eddy_shm_node **leaf, bool *leaf_private) {
+    int r = raise_root(p, root, private, number);
+    eddy_word *cell = root;
+    unsigned above = EDDY_TRIE_SHIFT_MAX + 1;
+    while (r >= 0) {
+        struct eddy_shm_block *block;
+        uint64_t value;
+        r = eddy_trie_follow(&p->view, cell, EDDY_TRIE_CLASS, &value, &block);
+        if (r < 0) {
+            return r;
+        }
+        if (r == 0) {
+            unsigned shift = above - EDDY_NODE_BITS;
+            uint64_t base = number >> shift >> EDDY_NODE_BITS << shift << EDDY_NODE_BITS;
+            r = new_node(p, EDDY_NODE_BITS, shift, root, base, leaf);
+            if (r < 0) {
+                return r;
+            }
+            value = off_of(p, *leaf);
+            r = link_cell(p, cell, private, 0, value);
+            block = &(*leaf)->block;
+        }
+        private = is_private(p, value);
+        *leaf = (struct eddy_shm_node *)(void *)block;
+        *leaf_private = private;
+        uint64_t shape = eddy_trie_shape(block);
+        if (!eddy_trie_shape_good(shape, above)) {
+            return eddy_error_set(EDDY_ECORRUPT, "an index is damaged at byte %llu",
+                                  (unsigned long long)value);
+        }
+        above = EDDY_SHAPE_SHIFT(shape);
+        if (above == 0) {
+            return r < 0 ? r : 0;
+        }
+        cell = &(*leaf)->slot[number >> above & (EDDY_TRIE_SLOTS - 1)];
+    }
+    return r;
+}
+
+static uint64_t value_at(const struct eddy_plan_values *v, uint32_t k) {
+    return v->refs ? v->refs[k] : v->base + k;
+}
+
+/* Entries for `count` slots in a row of one shared leaf, or plain stores into a private one. */
+static int fill_slots(struct eddy_plan *p, eddy_word *slot, bool private, uint32_t count,
+                      struct eddy_plan_values v) {
+    if (private) {
+        for (uint32_t k = 0; k < count; k++) {
+            /* [plan.R4] relaxed: private until the list is committed */
+            eddy_st_rlx(&slot[k], value_at(&v, k));
+        }
+        return 0;
+    }
+    struct eddy_plan_words *w = &p->sets;
+    int r = room_for(w, 2 * (size_t)count + 2);
+    if (r < 0) {
+        return r;
+    }
+    uint64_t off = off_of(p, slot);
+    if (!v.refs) {
+        w->at[w->count++] = EDDY_REDO(EDDY_REDO_RUN, count, off);
+        w->at[w->count++] = v.base;
+        return 0;
+    }
+    for (uint32_t k = 0; k < count;) {
+        uint32_t n = count - k < EDDY_REDO_REFS_MAX ? count - k : EDDY_REDO_REFS_MAX;
+        w->at[w->count++] = EDDY_REDO(EDDY_REDO_REFS, n, off + 8 * (uint64_t)k);
+        for (uint32_t i = 0; i < n; i++) {
+            w->at[w->count++] = v.refs[k + i];
+        }
+        k += n;
+    }
+    return 0;
+}
+
+/* The leaf of the offset trie that was used last, if the number lies in it and it still is. */
+static bool near_tail(struct eddy_plan *p, const eddy_word *root, uint64_t number,
+                      struct eddy_shm_node **leaf) {
+    struct eddy_trie_leaf *tail = &p->tail;
+    struct eddy_arena *a = p->thread->arena;
+    if (root != &a->super->offsets_root || tail->off == 0 ||
+        tail->base != (number & ~(uint64_t)(EDDY_TRIE_SLOTS - 1)) ||
+        eddy_block_tag(a, tail->off) != tail->tag) {
+        return false;
+    }
+    *leaf = eddy_arena_raw(a, tail->off);
+    return eddy_view_covers(&p->view, &(*leaf)->block) ||
+           eddy_view_covers(&p->view, &(*leaf)->block);
+}
+
+static void remember_tail(struct eddy_plan *p, const eddy_word *root, uint64_t number,
+                          const struct eddy_shm_node *leaf) {
+    if (root == &p->thread->arena->super->offsets_root) {
+        p->tail.off = off_of(p, leaf);
+        p->tail.tag = eddy_block_tag(p->thread->arena, p->tail.off);
+        p->tail.base = number & ~(uint64_t)(EDDY_TRIE_SLOTS - 1);
+    }
+}
+
+static int numbers_under(struct eddy_plan *p, eddy_word *root, bool root_private, uint64_t number,
+                         uint32_t count, struct eddy_plan_values v) {
+    while (count > 0) {
+        uint32_t at = (uint32_t)(number & (EDDY_TRIE_SLOTS - 1));
+        uint32_t n = EDDY_TRIE_SLOTS - at < count ? EDDY_TRIE_SLOTS - at : count;
+        struct eddy_shm_node *leaf;
+        bool private = false;
+        if (!near_tail(p, root, number, &leaf)) {
+            int r = leaf_of(p, root, root_private, number, &leaf, &private);
+            if (r < 0) {
+                return r;
+            }
+            if (!private) {
+                remember_tail(p, root, number, leaf);
+            }
+        }
+        int r = fill_slots(p, &leaf->slot[at], private, n, v);
+        if (r < 0) {
+            return r;
+        }
+        number += n;
+        count -= n;
+        if (v.refs) {
+            v.refs += n;
+        } else {
+            v.base += n;
+        }
+    }
+    return 0;
+}
+
+int eddy_plan_numbers(struct eddy_plan *p, eddy_word *root, uint64_t number, uint32_t count,
+                      struct eddy_plan_values values) {
+    return numbers_under(p, root, false, number, count, values);
+}
+
+/* The small leaf of a stream, found or made. */
+static int leaf8_of(struct eddy_plan *p, struct eddy_shm_stream *s, bool private,
+                    struct eddy_shm_node **leaf, bool *leaf_private) {
+    struct eddy_shm_block *block;
+    uint64_t value;
+    int r = eddy_trie_follow(&p->view, &s->leaf8, EDDY_LEAF8_CLASS, &value, &block);
+    if (r == 1) {
+        *leaf = (struct eddy_shm_node *)(void *)block;
+        *leaf_private = is_private(p, value);
+        return 0;
+    }
+    if (r == 0) {
+        r = new_node(p, 3, 0, &s->leaf8, 1 + EDDY_INLINE_SLOTS, leaf);
+    }
+    *leaf_private = true;
+    return r < 0 ? r : link_cell(p, &s->leaf8, private, 0, off_of(p, *leaf));
+}
+
+int eddy_plan_versions(struct eddy_plan *p, struct eddy_shm_stream *s, uint64_t version,
+                       uint32_t count, uint64_t first_offset) {
+    bool private = is_private(p, off_of(p, s));
+    while (count > 0) {
+        uint64_t end = version <= EDDY_INLINE_SLOTS   ? EDDY_INLINE_SLOTS + 1
+                       : version < EDDY_TRIE_VERSION ? EDDY_TRIE_VERSION
+                                                      : UINT64_MAX;
+        uint32_t n = end - version < count ? (uint32_t)(end - version) : count;
+        struct eddy_plan_values v = {.base = first_offset};
+        int r;
+        if (version <= EDDY_INLINE_SLOTS) {
+            r = fill_slots(p, &s->slot[version - 1], private, n, v);
+        } else if (version < EDDY_TRIE_VERSION) {
+            struct eddy_shm_node *leaf;
+            bool leaf_private;
+            r = leaf8_of(p, s, private, &leaf, &leaf_private);
+            if (r == 0) {
+                r = fill_slots(p, &leaf->slot[version - 1 - EDDY_INLINE_SLOTS], leaf_private, n,
+                               v);
+            }
+        } else {
+            r = numbers_under(p, &s->root, private, version - EDDY_TRIE_VERSION, n, v);
+        }
+        if (r < 0) {
+            return r;
+        }
+        version += n;
+        count -= n;
+        first_offset += n;
+    }
+    return 0;
+}
+
+/* ---- the trie of names ---- */
+
+/* Nodes that tell two descriptors apart by their hashes, from `shift` on, as deep as those agree.
+ * *top is the uppermost. */
+static int split(struct eddy_plan *p, uint64_t off, uint64_t hash, uint64_t other, unsigned shift,
+                 uint64_t *top) {
+    struct eddy_arena *a = p->thread->arena;
+    struct eddy_shm_stream *s = eddy_arena_raw(a, other);
+    /* [plan.R5] relaxed: constant since it was filled */
+    uint64_t other_hash = eddy_ld_rlx(&s->hash);
+    eddy_word *cell = NULL;
+    const unsigned mask = (1u << EDDY_HASH_BITS) - 1;
+    for (;; shift += EDDY_HASH_BITS) {
+        struct eddy_shm_node *node;
+        int r = new_node(p, EDDY_HASH_BITS, shift, a->names, hash, &node);
+        if (r < 0) {
+            return r;
+        }
+        if (cell) {
+            /* [plan.R6] relaxed: private */
+            eddy_st_rlx(cell, off_of(p, node));
+        } else {
+            *top = off_of(p, node);
+        }
+        unsigned k = hash >> shift & mask;
+        unsigned other_k = other_hash >> shift & mask;
+        cell = &node->slot[k];
+        if (k != other_k) {
+            /* [plan.R7] relaxed: private */
+            eddy_st_rlx(cell, off);
+            eddy_st_rlx(&node->slot[other_k], other);
+            return 0;
+        }
+    }
+}
+
+int eddy_plan_name(struct eddy_plan *p, uint64_t stream_off, eddy_bytes name, uint64_t hash) {
+    struct eddy_stream_place place;
+    int64_t found = eddy_stream_locate(&p->view, name, hash, &place);
+    if (found != 0) {
+        return found < 0 ? (int)found
+                         : eddy_error_set(EDDY_ECORRUPT, "a stream is in the index twice");
+    }
+    uint64_t value = stream_off;
+    if (place.there != 0) {
+        int r = split(p, stream_off, hash, place.there, place.shift, &value);
+        if (r < 0) {
+            return r;
+        }
+    }
+    return link_cell(p, place.cell, is_private(p, place.in), place.there, value);
+}

@@ -1,0 +1,65 @@
+/* A redo list in the making: what an evaluation wants to change.
+ *
+ * The evaluator searches, allocates and decides; the list that comes out is addresses and values,
+ * so that applying it needs none of that. Index nodes that will be needed are taken and filled in
+ * private, and linked by one entry. Entries stand in the order: slots and links, swaps, maxima (the
+ * words that make visible come last).
+ */
+#ifndef EDDY_PLAN_H
+#define EDDY_PLAN_H
+
+#include "member.h"
+#include "streams.h"
+
+struct eddy_plan_words {
+    uint64_t *at;
+    size_t count;
+    size_t room;
+};
+
+struct eddy_plan_taken {
+    uint64_t off;
+    unsigned class_;
+};
+
+struct eddy_plan {
+    struct eddy_thread *thread;
+    struct eddy_view view; /* the store, seen as if the list were applied */
+    struct eddy_overlay own;
+    struct eddy_plan_words sets;
+    struct eddy_plan_words swaps;
+    struct eddy_plan_words maxima;
+    struct eddy_plan_taken *taken;
+    size_t taken_count;
+    size_t taken_room;
+    struct eddy_trie_leaf tail; /* of the offset trie */
+};
+
+/* Numbers to be set in a row: base + k, or, if refs is not NULL, refs[k]. */
+struct eddy_plan_values {
+    uint64_t base;
+    const uint64_t *refs;
+};
+
+void eddy_plan_init(struct eddy_plan *plan, struct eddy_thread *thread);
+void eddy_plan_fini(struct eddy_plan *plan);
+/* Begins anew: the nodes that were taken go back. */
+void eddy_plan_reset(struct eddy_plan *plan);
+/* The list is committed and applied: the nodes belong to the structure. */
+void eddy_plan_done(struct eddy_plan *plan);
+/* Puts all sections one behind the other into `sets`. */
+int eddy_plan_finish(struct eddy_plan *plan);
+
+int eddy_plan_max(struct eddy_plan *plan, eddy_word *word, uint64_t value);
+/* Slots [number, number + count) of the number trie under root. */
+int eddy_plan_numbers(struct eddy_plan *plan, eddy_word *root, uint64_t number, uint32_t count,
+                      struct eddy_plan_values values);
+/* Versions [version, version + count) of a stream, shared or private. */
+int eddy_plan_versions(struct eddy_plan *plan, struct eddy_shm_stream *stream, uint64_t version,
+                       uint32_t count, uint64_t first_offset);
+/* Links a private descriptor by its name, which is not there yet. */
+int eddy_plan_name(struct eddy_plan *plan, uint64_t stream_off, eddy_bytes name, uint64_t hash);
+/* Takes a block of `class_` lines that is private until the list is committed. */
+int eddy_plan_take(struct eddy_plan *plan, unsigned class_, uint64_t *off);
+
+#endif

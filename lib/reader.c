@@ -1,0 +1,505 @@
+/* Reading a select.
+ *
+ * I1  A positive answer (here is the event of this number) needs no look at the ring. "No more" is
+ *     given only as of an instant.
+ * I2  Numbers are looked at one after the other; a reader never goes past one that is not there yet.
+ * I3  Events are copied out and validated; borrowed ones are pinned first: the pin is stored, then
+ *     the slot and the generation are looked at again, so that who frees the extent sees the pin, or
+ *     we see that it was freed.
+ */
+#include "reader.h"
+
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+#include "platform.h"
+#include "wait.h"
+
+enum { AGAIN = 0, NOTHING = 2 };
+
+/* ---- one event ---- */
+
+static void pin(struct eddy_reader *r, struct eddy_context *c, uint32_t idx) {
+    struct eddy_arena *a = &r->store->arena;
+    /* [reader.R1] relaxed: ordered before the looks that follow by eddy_rcu_order(), whose partner is
+     * the fence of who frees extents. Death after: swept. */
+    eddy_st_rlx(&a->readers[r->slot].pin, idx + UINT64_C(1));
+    eddy_rcu_order(&c->thread.span);
+    r->pinned = idx + 1;
+    /* [reader.R2] relaxed: looked at again behind the pin by eddy_event_read() */
+    r->pinned_gen = EDDY_STATE_GEN(eddy_ld_rlx(&a->extents[idx].state));
+}
+
+static void unpin(struct eddy_reader *r) {
+    if (r->pinned) {
+        /* [reader.P2] release: alone: the caller's loads of the borrowed bytes stand before it */
+        eddy_st_rel(&r->store->arena.readers[r->slot].pin, 0);
+        r->pinned = 0;
+    }
+}
+
+/* The stream's name, from the cache or the descriptor. */
+static int name_of(struct eddy_reader *r, struct eddy_arena *a, uint64_t desc) {
+    struct eddy_reader_name *n = &r->name;
+    if (n->desc == desc && eddy_block_tag(a, desc) == n->tag) {
+        return 0;
+    }
+    struct eddy_shm_stream *s = eddy_stream_at(a, desc);
+    if (!s) {
+        return eddy_error_set(EDDY_ECORRUPT, "an event's stream is damaged: run `eddy check`");
+    }
+    eddy_bytes name = eddy_stream_name(s);
+    eddy_copy_out(n->bytes, name.ptr, name.len);
+    n->len = (uint32_t)name.len;
+    n->desc = desc;
+    n->tag = eddy_block_tag(a, desc);
+    return 0;
+}
+
+/* "<stream>-<version>": what an event without an id is called. */
+static eddy_bytes default_id(struct eddy_reader *r, uint64_t version) {
+    char digits[24];
+    int n = snprintf(digits, sizeof digits, "-%llu", (unsigned long long)version);
+    memcpy(r->id, r->name.bytes, r->name.len);
+    memcpy(r->id + r->name.len, digits, (size_t)n);
+    return eddy_mem(r->id, r->name.len + (size_t)n);
+}
+
+static void fill_event(struct eddy_reader *r, const struct eddy_event_raw *raw, eddy_event *e) {
+    e->offset = raw->offset;
+    e->version = raw->version;
+    e->stream = eddy_mem(r->name.bytes, r->name.len);
+    e->type = raw->type;
+    e->id = raw->id.len ? raw->id : default_id(r, raw->version);
+    e->data = raw->data;
+    e->metadata = raw->metadata;
+    e->time_ns = raw->time_ns;
+    e->recorded_ns = raw->recorded_ns;
+    e->shard = raw->shard;
+    e->tx_offset = raw->tx_offset;
+    e->tx_count = raw->tx_count;
+    e->reserved = 0;
+}
+
+int eddy_reader_load(struct eddy_reader *r, struct eddy_context *c, const eddy_word *slot,
+                     uint64_t ref, eddy_event *event) {
+    struct eddy_arena *a = &r->store->arena;
+    struct eddy_event_raw raw;
+    bool borrow = (r->select.flags & EDDY_BORROW) != 0;
+    if (borrow) {
+        if (!eddy_arena_at(a, ref, 8)) {
+            return eddy_error_set(EDDY_ECORRUPT, "an offset leads to byte %llu, where nothing is",
+                                  (unsigned long long)ref);
+        }
+        pin(r, c, eddy_arena_extent_of(a, ref));
+    }
+    int got = eddy_event_read(&r->instant.view, slot, ref, borrow ? NULL : &r->buffer, &raw);
+    if (got == 1) {
+        int n = name_of(r, a, raw.stream);
+        if (n < 0) {
+            return n;
+        }
+        /* The name is the event's as long as the event is there. */
+        got = eddy_view_load(&r->instant.view, slot) == ref;
+    }
+    if (got == 1) {
+        fill_event(r, &raw, event);
+    }
+    return got;
+}
+
+/* ---- numbers ---- */
+
+static struct eddy_shm_stream *stream_of(struct eddy_reader *r) {
+    return eddy_arena_raw(&r->store->arena, r->desc);
+}
+
+/* The selected stream's descriptor: 1, 0 if it is not there, or an error. */
+static int find_stream(struct eddy_reader *r) {
+    const struct eddy_view *v = &r->instant.view;
+    struct eddy_arena *a = v->arena;
+    if (r->desc != 0 && eddy_block_tag(a, r->desc) == r->desc_tag) {
+        return 1;
+    }
+    uint64_t off = eddy_directory_find(r->store->directory, v, r->select.stream, r->hash);
+    if (off == 0) {
+        int64_t found = eddy_stream_find(v, r->select.stream, r->hash);
+        if (found <= 0) {
+            return (int)found;
+        }
+        off = (uint64_t)found;
+        /* What was found under an overlay is not yet linked, and not to be noted. */
+        if (!v->overlay) {
+            eddy_directory_note(r->store->directory, v, r->hash, off);
+        }
+    }
+    r->desc = off;
+    r->desc_tag = eddy_block_tag(a, off);
+    return 1;
+}
+
+/* The slot of an offset and what it leads to: 1, 0 if there is nothing, or an error. */
+static int offset_slot(struct eddy_reader *r, uint64_t offset, eddy_word **slot, uint64_t *ref) {
+    const struct eddy_view *v = &r->instant.view;
+    int got = eddy_trie_slot_near(v, &v->arena->super->offsets_root, offset, &r->offsets, slot);
+    if (got == 1) {
+        *ref = eddy_view_load(v, *slot);
+        got = *ref != 0 && !EDDY_IS_TOMB(*ref);
+    }
+    return got;
+}
+
+/* The offset that a number stands for: 1, 0 if there is nothing, or an error. */
+static int offset_of(struct eddy_reader *r, uint64_t number, uint64_t *offset) {
+    *offset = number;
+    if (r->select.stream.len == 0) {
+        return 1;
+    }
+    eddy_word *slot;
+    int got = find_stream(r);
+    if (got == 1) {
+        got = eddy_stream_slot(&r->instant.view, stream_of(r), number, &r->versions, &slot);
+    }
+    if (got == 1) {
+        *offset = eddy_view_load(&r->instant.view, slot);
+        got = *offset != 0;
+    }
+    return got;
+}
+
+static int try_look_at(struct eddy_reader *r, struct eddy_context *c, uint64_t number,
+                       eddy_event *event) {
+    uint64_t offset;
+    uint64_t ref = 0;
+    eddy_word *slot;
+    int got = offset_of(r, number, &offset);
+    if (got == 1) {
+        got = offset_slot(r, offset, &slot, &ref);
+    }
+    if (got <= 0) {
+        return got < 0 ? got : NOTHING;
+    }
+    got = eddy_reader_load(r, c, slot, ref, event);
+    if (got == 1 && (event->offset != offset ||
+                     (r->select.stream.len > 0 && event->version != number))) {
+        return eddy_error_set(EDDY_ECORRUPT, "offset %llu leads to another event",
+                              (unsigned long long)offset);
+    }
+    return got;
+}
+
+/* The event of a number: 1, NOTHING if there is none (as far as the indexes show), or an error. */
+static int look_at(struct eddy_reader *r, struct eddy_context *c, uint64_t number,
+                   eddy_event *event) {
+    for (uint32_t tries = 0;; tries++) {
+        eddy_instant_begin(&r->instant, &c->thread);
+        int got = try_look_at(r, c, number, event);
+        if (!eddy_instant_sound(&r->instant, &c->thread)) {
+            got = AGAIN; /* what was seen may have been memory in its next use, damage included */
+        }
+        if (got != AGAIN) {
+            return got;
+        }
+        if (!c->thread.slot && tries == 10000) {
+            return eddy_error_set(EDDY_EAGAIN, "event %llu is being moved all the time: try again",
+                                  (unsigned long long)number);
+        }
+    }
+}
+
+/* The last number there is, as of the instant. */
+static int last_number(struct eddy_reader *r, uint64_t *last) {
+    *last = r->instant.now.next_offset - 1;
+    if (r->select.stream.len > 0) {
+        *last = 0;
+        int got = find_stream(r);
+        if (got < 0) {
+            return got;
+        }
+        if (got == 1) {
+            *last = eddy_view_load(&r->instant.view, &stream_of(r)->version);
+        }
+    }
+    return 0;
+}
+
+/* ---- starting ---- */
+
+/* The smallest number in (low, high] whose event is not below the wanted value, or high + 1: of
+ * offsets, or of times of recording, both of which grow with the number. */
+static int search(struct eddy_reader *r, struct eddy_context *c, uint64_t low, uint64_t high,
+                  bool by_time, uint64_t *found) {
+    eddy_event e;
+    while (low < high) {
+        uint64_t mid = low + (high - low) / 2 + ((high - low) & 1);
+        int got = look_at(r, c, mid, &e);
+        if (got < 0) {
+            return got;
+        }
+        bool below = got == 1 && (by_time ? e.recorded_ns < r->select.from_recorded_ns
+                                          : e.offset <= r->select.after_offset);
+        if (below) {
+            low = mid;
+        } else {
+            high = mid - 1;
+        }
+    }
+    *found = low;
+    return 0;
+}
+
+static uint64_t min_u64(uint64_t a, uint64_t b) {
+    return a < b ? a : b;
+}
+
+/* Where to begin and to end, as of the instant that was taken. */
+static int start(struct eddy_reader *r, struct eddy_context *c) {
+    const eddy_select *s = &r->select;
+    bool by_stream = s->stream.len > 0;
+    uint64_t last;
+    uint64_t low = by_stream ? s->after_version : s->after_offset;
+    uint64_t to = by_stream ? s->to_version : s->to_offset;
+    int got = last_number(r, &last);
+    if (got < 0) {
+        return got;
+    }
+    uint64_t end = (s->flags & EDDY_FOLLOW) ? UINT64_MAX : last;
+    r->bound = to ? min_u64(to, end) : end;
+    if (by_stream && s->after_offset > 0 && low < last) {
+        uint64_t found;
+        got = search(r, c, low, last, false, &found);
+        low = got < 0 ? low : found;
+    }
+    if (got == 0 && s->from_recorded_ns != 0 && low < last) {
+        uint64_t found;
+        got = search(r, c, low, last, true, &found);
+        low = got < 0 ? low : found;
+    }
+    if (got < 0) {
+        return got;
+    }
+    r->at = low;
+    if (s->flags & EDDY_BACKWARD) {
+        r->at = r->bound + 1;
+        r->bound = low; /* exclusive */
+        r->ended = r->at <= r->bound + 1;
+    }
+    r->position.looked_at = by_stream ? s->after_offset : low;
+    r->started = true;
+    return 0;
+}
+
+/* ---- matching ---- */
+
+static bool same(eddy_bytes a, eddy_bytes b) {
+    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
+}
+
+static bool type_matches(const eddy_select *s, eddy_bytes type) {
+    for (size_t i = 0; i < s->type_count; i++) {
+        if (same(s->types[i], type)) {
+            return true;
+        }
+    }
+    return s->type_count == 0;
+}
+
+enum match { MATCH, SKIP, PAST };
+
+/* Does the event match; if not, can a later one? */
+static enum match match(const eddy_select *s, const eddy_event *e) {
+    bool back = (s->flags & EDDY_BACKWARD) != 0;
+    if (s->to_offset && e->offset > s->to_offset) {
+        return back ? SKIP : PAST;
+    }
+    if (s->to_recorded_ns && e->recorded_ns > s->to_recorded_ns) {
+        return back ? SKIP : PAST;
+    }
+    if (e->offset <= s->after_offset ||
+        (s->from_recorded_ns && e->recorded_ns < s->from_recorded_ns)) {
+        return back ? PAST : SKIP;
+    }
+    if ((s->from_time_ns && e->time_ns < s->from_time_ns) ||
+        (s->to_time_ns && e->time_ns > s->to_time_ns) ||
+        (s->prefix.len > 0 &&
+         (e->stream.len < s->prefix.len ||
+          memcmp(e->stream.ptr, s->prefix.ptr, s->prefix.len) != 0)) ||
+        !type_matches(s, e->type)) {
+        return SKIP;
+    }
+    return MATCH;
+}
+
+/* ---- going on ---- */
+
+static int end(struct eddy_reader *r) {
+    r->ended = true;
+    r->position.caught_up = true;
+    return EDDY_END;
+}
+
+/* There is no event of the next number: as of an instant, or look again. 1: look again. */
+static int no_more(struct eddy_reader *r, struct eddy_context *c, uint64_t number) {
+    int got = eddy_instant_take(&r->instant, &c->thread);
+    uint64_t last = 0;
+    if (got == 0) {
+        got = last_number(r, &last);
+    }
+    if (got < 0) {
+        return got;
+    }
+    if (number <= last) {
+        return 1;
+    }
+    if (r->select.stream.len > 0 && !eddy_instant_holds(&r->instant, &c->thread)) {
+        return 1; /* the stream's version may be of a later instant than the head */
+    }
+    r->position.head = r->instant.now.next_offset - 1;
+    if (r->position.looked_at < r->position.head) {
+        r->position.looked_at = r->position.head;
+    }
+    r->position.caught_up = true;
+    return EDDY_CAUGHT_UP;
+}
+
+static void note_position(struct eddy_reader *r, const eddy_event *e) {
+    r->position.offset = e->offset;
+    r->position.version = e->version;
+    r->position.caught_up = false;
+    if (r->slot != UINT32_MAX) {
+        /* [reader.R3] relaxed: for people to look at */
+        eddy_st_rlx(&r->store->arena.readers[r->slot].position, e->offset);
+    }
+}
+
+int eddy_reader_at(struct eddy_reader *r, struct eddy_context *c, uint64_t number,
+                   eddy_event *event) {
+    eddy_instant_renew(&r->instant, &c->thread);
+    for (;;) {
+        int got = look_at(r, c, number, event);
+        if (got == NOTHING) {
+            got = no_more(r, c, number);
+            if (got == 1) {
+                got = look_at(r, c, number, event);
+                return got == NOTHING ? 0 : got;
+            }
+            return got == EDDY_CAUGHT_UP ? 0 : got;
+        }
+        return got;
+    }
+}
+
+static int step(struct eddy_reader *r, struct eddy_context *c, eddy_event *event) {
+    bool back = (r->select.flags & EDDY_BACKWARD) != 0;
+    uint64_t missing = 0;
+    while (!r->ended) {
+        uint64_t number = back ? r->at - 1 : r->at + 1;
+        if (back ? number <= r->bound : number > r->bound) {
+            return end(r);
+        }
+        int got = look_at(r, c, number, event);
+        if (got == NOTHING) {
+            int more = no_more(r, c, number);
+            if (more != 1) {
+                return more;
+            }
+            if (missing++ == 1000 || (missing > 1 && !c->thread.slot)) {
+                return eddy_error_set(c->thread.slot ? EDDY_ECORRUPT : EDDY_EAGAIN,
+                                      "number %llu is missing in the index",
+                                      (unsigned long long)number);
+            }
+            continue;
+        }
+        if (got < 0) {
+            return got;
+        }
+        missing = 0;
+        enum match m = match(&r->select, event);
+        if (m == PAST) {
+            return end(r);
+        }
+        r->at = number;
+        r->position.looked_at = event->offset;
+        if (m == MATCH) {
+            note_position(r, event);
+            r->given++;
+            r->ended = r->select.limit != 0 && r->given == r->select.limit;
+            return EDDY_EVENT;
+        }
+    }
+    return end(r);
+}
+
+static int next_inside(struct eddy_reader *r, struct eddy_context *c, eddy_event *event) {
+    eddy_instant_renew(&r->instant, &c->thread);
+    if (!r->started) {
+        int got = eddy_instant_take(&r->instant, &c->thread);
+        if (got == 0) {
+            got = start(r, c);
+        }
+        if (got < 0) {
+            return got;
+        }
+    }
+    int got = step(r, c, event);
+    if (got == EDDY_EVENT) {
+        eddy_thread_count(&c->thread, EDDY_COUNT_READ, 1);
+    }
+    return got;
+}
+
+int eddy_reader_next(eddy_reader *r, eddy_event *event) {
+    struct eddy_context *c;
+    int got = eddy_reader_enter(r, &c);
+    if (got < 0) {
+        return got;
+    }
+    unpin(r);
+    eddy_rcu_enter(&c->thread.span);
+    got = next_inside(r, c, event);
+    if (got == EDDY_CAUGHT_UP && r->pollfd) {
+        /* Arm, then look once more: what came before the arming would wake nobody. */
+        r->seen = eddy_wait_mark(&r->store->arena, r->slot, r->group);
+        r->marked = true;
+        got = next_inside(r, c, event);
+    }
+    eddy_rcu_leave(&c->thread.span);
+    if (got != EDDY_EVENT) {
+        unpin(r);
+    }
+    if (got == EDDY_CAUGHT_UP && r->pollfd) {
+        int armed = eddy_pollfd_arm(r->pollfd, r->seen, EDDY_WAIT_RECHECK_NS);
+        if (armed < 0) {
+            return eddy_error_set(EDDY_ESYS, "the reader's descriptor: %s", strerror(-armed));
+        }
+    }
+    return got;
+}
+
+int eddy_reader_holds(eddy_reader *r) {
+    struct eddy_arena *a = &r->store->arena;
+    if (!r->pinned || r->life != r->store->life) {
+        return 0;
+    }
+    /* [reader.C2] acquire: pairs with [extent.P2] */
+    return EDDY_STATE_GEN(eddy_ld_acq(&a->extents[r->pinned - 1].state)) == r->pinned_gen;
+}
+
+int eddy_reader_position(eddy_reader *r, eddy_position *position) {
+    struct eddy_context *c;
+    int got = eddy_reader_enter(r, &c);
+    if (got < 0) {
+        return got;
+    }
+    eddy_rcu_enter(&c->thread.span);
+    eddy_instant_renew(&r->instant, &c->thread);
+    got = eddy_instant_take(&r->instant, &c->thread);
+    eddy_rcu_leave(&c->thread.span);
+    if (got == 0) {
+        r->position.head = r->instant.now.next_offset - 1;
+        *position = r->position;
+    }
+    return got;
+}

@@ -1,0 +1,66 @@
+/* Readers: a select being read, and single reads. */
+#ifndef EDDY_READER_H
+#define EDDY_READER_H
+
+#include "event.h"
+#include "pollfd.h"
+#include "store.h"
+
+/* What the name of an event's stream was, for the next event of it. */
+struct eddy_reader_name {
+    uint64_t desc;
+    uint64_t tag;
+    uint32_t len;
+    char bytes[256];
+};
+
+struct eddy_reader {
+    struct eddy_store *store;
+    uint64_t life;
+    eddy_select select; /* its bytes are in own memory */
+    unsigned char *bytes;
+    uint64_t hash; /* of select.stream */
+    unsigned group;
+    /* Where it is. In numbers: offsets, or versions if select.stream is given. */
+    uint64_t at;    /* the last number looked at; backward: the next one to look at, + 1 */
+    uint64_t bound; /* the last number to look at; 0: not known yet, UINT64_MAX: none */
+    uint64_t given;
+    bool started;
+    bool ended;
+    eddy_position position;
+    /* Caches, checked before they are used. */
+    uint64_t desc;
+    uint64_t desc_tag;
+    struct eddy_trie_leaf offsets;
+    struct eddy_trie_leaf versions;
+    struct eddy_reader_name name;
+    struct eddy_room buffer;
+    char id[EDDY_STREAM_MAX + 24];
+    struct eddy_instant instant;
+    /* Waiting. */
+    uint32_t slot; /* UINT32_MAX: none */
+    bool marked;
+    uint32_t seen;
+    int64_t spin_ns;
+    eddy_word32 woken;
+    struct eddy_pollfd *pollfd;
+    /* A borrowed event. */
+    uint32_t pinned; /* extent + 1 */
+    uint32_t pinned_gen;
+};
+
+/* Prepares a reader in memory that is zeroed: copies the select. */
+int eddy_reader_init(struct eddy_reader *reader, struct eddy_store *store,
+                     const eddy_select *select);
+void eddy_reader_fini(struct eddy_reader *reader);
+/* Comes in: a reader slot, if it needs one, anew after a fork. */
+int eddy_reader_enter(struct eddy_reader *reader, struct eddy_context **context);
+/* The event of a number (an offset, or a version of the selected stream): 1, 0 if there was none at
+ * an instant of this call, or an error. Inside the span. */
+int eddy_reader_at(struct eddy_reader *reader, struct eddy_context *context, uint64_t number,
+                   eddy_event *event);
+/* The event that a slot of the offset trie leads to, into *event: 1, 0 look again, or an error. */
+int eddy_reader_load(struct eddy_reader *reader, struct eddy_context *context,
+                     const eddy_word *slot, uint64_t ref, eddy_event *event);
+
+#endif

@@ -1,0 +1,496 @@
+/* Handles, and what names mean.
+ *
+ * Fork: the guard word lies in a page that a child sees as zeros. Whoever comes in and finds 0 is in
+ * a child that has not joined yet: one thread swaps it to JOINING, joins anew, and sets it to
+ * READY; the others of that process wait for that. Nothing that the parent's threads had is touched:
+ * contexts of an earlier life are forgotten.
+ */
+#include "store.h"
+
+#include <ctype.h>
+#include <errno.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "error.h"
+#include "maintain.h"
+#include "platform.h"
+#include "wait.h"
+
+enum { GUARD_FORKED = 0, GUARD_JOINING = 1, GUARD_READY = 2 };
+enum { NAME_MAX_LEN = 200 };
+
+/* ---- names ---- */
+
+struct target {
+    char path[4096];
+    int fd; /* -1: by path */
+};
+
+static int bad_name(const char *name, const char *why) {
+    return eddy_error_set(EDDY_EINVAL, "store name '%.220s' %s", name, why);
+}
+
+static bool number(const char *s, const char **end, long *out) {
+    char *e;
+    if (!isdigit((unsigned char)*s)) {
+        return false;
+    }
+    errno = 0;
+    *out = strtol(s, &e, 10);
+    *end = e;
+    return errno == 0 && *out <= INT32_MAX;
+}
+
+/* "fd:N" and "pid:N/fd:M": 1 if it is one, 0 if not, or an error. */
+static int parse_descriptor(const char *name, struct target *t) {
+    long pid;
+    long fd;
+    const char *end;
+    if (strncmp(name, "fd:", 3) == 0) {
+        if (!number(name + 3, &end, &fd) || *end != 0) {
+            return bad_name(name, "is not of the form fd:N");
+        }
+        t->fd = (int)fd;
+        return 1;
+    }
+    if (strncmp(name, "pid:", 4) == 0) {
+        if (!number(name + 4, &end, &pid) || strncmp(end, "/fd:", 4) != 0 ||
+            !number(end + 4, &end, &fd) || *end != 0) {
+            return bad_name(name, "is not of the form pid:N/fd:M");
+        }
+        (void)snprintf(t->path, sizeof t->path, "/proc/%ld/fd/%ld", pid, fd);
+        return 1;
+    }
+    return 0;
+}
+
+const char *eddy_store_dir(const char *dir) {
+    if (!dir || !*dir) {
+        dir = getenv("EDDY_DIR");
+    }
+    return dir && *dir ? dir : "/dev/shm";
+}
+
+static int resolve(const char *name, const char *dir, struct target *t) {
+    t->fd = -1;
+    if (!name) {
+        name = getenv("EDDY_STORE");
+        name = name && *name ? name : "default";
+    }
+    int r = parse_descriptor(name, t);
+    if (r != 0) {
+        return r;
+    }
+    if (name[0] == '/' || strncmp(name, "./", 2) == 0 || strncmp(name, "../", 3) == 0) {
+        if (strlen(name) >= sizeof t->path) {
+            return bad_name(name, "is too long for a path");
+        }
+        (void)snprintf(t->path, sizeof t->path, "%s", name);
+        return 0;
+    }
+    if (!*name) {
+        return bad_name(name, "is empty");
+    }
+    if (strchr(name, '/')) {
+        return bad_name(name, "has a '/': names have none; a path starts with / or ./ or ../");
+    }
+    if (strlen(name) > NAME_MAX_LEN) {
+        return bad_name(name, "is longer than 200 bytes");
+    }
+    int n = snprintf(t->path, sizeof t->path, "%s/eddy.%s", eddy_store_dir(dir), name);
+    return n < (int)sizeof t->path ? 0 : bad_name(name, "lies in a directory with too long a path");
+}
+
+/* ---- options ---- */
+
+static int check_options(const eddy_options *given, eddy_options *o) {
+    memset(o, 0, sizeof *o);
+    if (given) {
+        if (given->size < offsetof(eddy_options, cap) || given->size > sizeof *o) {
+            return eddy_error_set(EDDY_EINVAL,
+                                  "options of %u bytes: size must be sizeof(eddy_options), %zu",
+                                  given->size, sizeof *o);
+        }
+        memcpy(o, given, given->size);
+    }
+    const uint32_t known = EDDY_MUST_EXIST | EDDY_EXCLUSIVE | EDDY_READ_ONLY | EDDY_ANONYMOUS;
+    if (o->flags & ~known || o->reserved) {
+        return eddy_error_set(EDDY_EINVAL, "options have unknown flags (%#x)", o->flags & ~known);
+    }
+    if ((o->flags & EDDY_EXCLUSIVE && o->flags & (EDDY_MUST_EXIST | EDDY_READ_ONLY)) ||
+        (o->flags & EDDY_ANONYMOUS && o->flags & (EDDY_MUST_EXIST | EDDY_READ_ONLY))) {
+        return eddy_error_set(EDDY_EINVAL, "options contradict each other (flags %#x)", o->flags);
+    }
+    o->cap = o->cap ? o->cap : EDDY_CAP_DEFAULT;
+    o->mode = o->mode ? o->mode : 0600;
+    o->members = o->members ? o->members : 128;
+    o->threads = o->threads ? o->threads : 256;
+    if (o->cap < EDDY_CAP_MIN || o->cap > EDDY_CAP_MAX) {
+        return eddy_error_set(EDDY_EINVAL, "cap of %llu bytes: must be %llu (4 MiB) to %llu (16 TiB)",
+                              (unsigned long long)o->cap, (unsigned long long)EDDY_CAP_MIN,
+                              (unsigned long long)EDDY_CAP_MAX);
+    }
+    if (o->members < 2 || o->members > 1024 || o->threads < 2 || o->threads > 8000) {
+        return eddy_error_set(EDDY_EINVAL, "members must be 2 to 1024 (%u), threads 2 to 8000 (%u)",
+                              o->members, o->threads);
+    }
+    if (o->mode & ~0777u) {
+        return eddy_error_set(EDDY_EINVAL, "mode %#o has bits that are no permissions", o->mode);
+    }
+    return 0;
+}
+
+/* ---- opening ---- */
+
+static int open_arena(struct eddy_store *s, const char *name, const eddy_options *o) {
+    struct target t;
+    bool read_only = (o->flags & EDDY_READ_ONLY) != 0;
+    struct eddy_arena_options make = {
+        .cap = o->cap, .mode = o->mode, .members = o->members, .threads = o->threads};
+    if (o->flags & EDDY_ANONYMOUS) {
+        return eddy_arena_create(&s->arena, NULL, &make);
+    }
+    int r = resolve(name, o->dir, &t);
+    if (r != 0) {
+        return r < 0 ? r : eddy_arena_open(&s->arena, t.fd < 0 ? t.path : NULL, t.fd, read_only);
+    }
+    for (;;) {
+        if (!(o->flags & EDDY_EXCLUSIVE)) {
+            r = eddy_arena_open(&s->arena, t.path, -1, read_only);
+            if (r != EDDY_ENOENT || o->flags & (EDDY_MUST_EXIST | EDDY_READ_ONLY)) {
+                return r;
+            }
+        }
+        r = eddy_arena_create(&s->arena, t.path, &make);
+        if (r != EDDY_EEXIST || o->flags & EDDY_EXCLUSIVE) {
+            return r;
+        }
+        /* Somebody else was faster: theirs is whole. */
+    }
+}
+
+static int join_any(struct eddy_store *s) {
+    for (uint32_t i = 1; i < s->arena.members_max; i++) {
+        int r = eddy_member_join(&s->arena, i, &s->member);
+        if (r != 0) {
+            return r;
+        }
+    }
+    return 0;
+}
+
+static int join(struct eddy_store *s) {
+    int r = join_any(s);
+    if (r == 0) {
+        r = eddy_maintain_recover(&s->arena);
+        r = r < 0 ? r : join_any(s);
+    }
+    if (r == 0) {
+        return eddy_error_set(EDDY_ELIMIT,
+                              "all %u member slots are taken by living processes: close some (`eddy "
+                              "who` lists them), or make the store with more members",
+                              s->arena.members_max - 1);
+    }
+    return r < 0 ? r : 0;
+}
+
+static void context_ended(void *arg) {
+    struct eddy_context *c = arg;
+    struct eddy_store *s = c->store;
+    if (c->life != s->life) {
+        return; /* the parent's; freed with the handle */
+    }
+    pthread_mutex_lock(&s->contexts_lock);
+    c->next = s->idle;
+    s->idle = c;
+    pthread_mutex_unlock(&s->contexts_lock);
+}
+
+static int init_handle(struct eddy_store *s, const eddy_options *o) {
+    s->clock = o->clock;
+    s->clock_arg = o->clock_arg;
+    s->directory = eddy_directory_create();
+    s->guard = eddy_platform_wiped_page();
+    if (!s->directory || !s->guard) {
+        return eddy_error_set(EDDY_ENOMEM, "no memory for a handle");
+    }
+    pthread_mutex_init(&s->contexts_lock, NULL);
+    if (pthread_key_create(&s->key, context_ended) != 0) {
+        return eddy_error_set(EDDY_ELIMIT, "too many handles are open in this process (about 1000)");
+    }
+    s->keyed = true;
+    if (!s->arena.read_only) {
+        int r = join(s);
+        if (r < 0) {
+            return r;
+        }
+    }
+    /* [store.R1] relaxed: nobody else has the handle yet */
+    eddy_st_rlx(s->guard, GUARD_READY);
+    return 0;
+}
+
+/* Opening is the recovery: whoever opens clears up after those who died. */
+static int recover(struct eddy_store *s) {
+    struct eddy_context *c;
+    if (s->arena.read_only) {
+        return 0;
+    }
+    int r = eddy_store_context(s, false, &c);
+    if (r == 0) {
+        r = eddy_maintain_sweep_dead(&c->thread);
+    }
+    return r < 0 ? r : 0;
+}
+
+int eddy_open(eddy_store **out, const char *name, const eddy_options *options) {
+    eddy_options o;
+    *out = NULL;
+    int r = check_options(options, &o);
+    if (r < 0) {
+        return r;
+    }
+    struct eddy_store *s = calloc(1, sizeof *s);
+    if (!s) {
+        return eddy_error_set(EDDY_ENOMEM, "no memory for a handle");
+    }
+    s->arena.fd = -1;
+    r = open_arena(s, name, &o);
+    if (r == 0) {
+        r = init_handle(s, &o);
+    }
+    if (r == 0) {
+        r = recover(s);
+    }
+    if (r < 0) {
+        eddy_close(s);
+        return r;
+    }
+    *out = s;
+    return 0;
+}
+
+/* ---- contexts ---- */
+
+static void free_context(struct eddy_context *c, bool ours) {
+    if (ours && c->thread.slot) {
+        eddy_plan_reset(&c->plan);
+        eddy_thread_leave(&c->thread);
+    } else {
+        eddy_thread_forget(&c->thread);
+    }
+    eddy_plan_fini(&c->plan);
+    eddy_batch_fini(&c->batch);
+    free(c);
+}
+
+static void free_contexts(struct eddy_store *s, bool ours) {
+    while (s->all) {
+        struct eddy_context *c = s->all;
+        s->all = c->next_of_all;
+        free_context(c, ours && c->life == s->life);
+    }
+    s->idle = NULL;
+}
+
+void eddy_close(eddy_store *s) {
+    if (!s) {
+        return;
+    }
+    /* [store.R2] relaxed: nobody else uses the handle any more */
+    bool ours = s->guard && eddy_ld_rlx(s->guard) == GUARD_READY;
+    free_contexts(s, ours);
+    if (ours && s->member.life) {
+        eddy_member_leave(&s->arena, &s->member);
+    }
+    if (s->keyed) {
+        pthread_key_delete(s->key);
+        pthread_mutex_destroy(&s->contexts_lock);
+    }
+    eddy_directory_destroy(s->directory);
+    if (s->guard) {
+        eddy_platform_unpage(s->guard);
+    }
+    eddy_arena_close(&s->arena);
+    free(s);
+}
+
+/* In a child, at its first call: a member of its own, and nothing of the parent's. */
+static int rejoin(struct eddy_store *s) {
+    struct eddy_directory *d = eddy_directory_create();
+    if (!d) {
+        return eddy_error_set(EDDY_ENOMEM, "no memory for a handle");
+    }
+    /* The old directory may have been in the middle of a change: it is left as it is. */
+    s->directory = d;
+    pthread_mutex_init(&s->contexts_lock, NULL);
+    s->life++;
+    s->idle = NULL; /* contexts of the parent's life: freed with the handle */
+    s->member.life = NULL; /* was not mapped into the child */
+    return s->arena.read_only ? 0 : join(s);
+}
+
+static int check_fork(struct eddy_store *s) {
+    for (;;) {
+        /* [store.C1] acquire: pairs with [store.P1] */
+        uint32_t guard = eddy_ld_acq(s->guard);
+        if (__builtin_expect(guard == GUARD_READY, 1)) {
+            return 0;
+        }
+        uint32_t forked = GUARD_FORKED;
+        /* [store.C2] acq_rel: alone: one thread of the child rejoins */
+        if (guard == GUARD_FORKED && eddy_cas_ar(s->guard, &forked, GUARD_JOINING)) {
+            int r = rejoin(s);
+            /* [store.P1] release: pairs with [store.C1]. Threads that see it see the new slots. */
+            eddy_st_rel(s->guard, r < 0 ? GUARD_FORKED : GUARD_READY);
+            return r;
+        }
+        sched_yield(); /* for another thread of this process, after a fork */
+    }
+}
+
+static int join_thread(struct eddy_store *s, struct eddy_thread *t) {
+    if (s->arena.read_only) {
+        eddy_thread_init_reader(&s->arena, t);
+        return 0;
+    }
+    if (eddy_thread_join(&s->arena, &s->member, t)) {
+        return 0;
+    }
+    int r = eddy_maintain_recover(&s->arena);
+    if (r < 0) {
+        return r;
+    }
+    if (eddy_thread_join(&s->arena, &s->member, t)) {
+        return 0;
+    }
+    return eddy_error_set(EDDY_ELIMIT,
+                          "all %u thread slots are taken by living processes: use fewer threads, or "
+                          "make the store with more",
+                          s->arena.threads_max - 1);
+}
+
+static int new_context(struct eddy_store *s, struct eddy_context **out) {
+    struct eddy_context *c = calloc(1, sizeof *c);
+    if (!c) {
+        return eddy_error_set(EDDY_ENOMEM, "no memory for a thread's context");
+    }
+    int r = join_thread(s, &c->thread);
+    if (r < 0) {
+        free(c);
+        return r;
+    }
+    c->store = s;
+    c->life = s->life;
+    eddy_plan_init(&c->plan, &c->thread);
+    eddy_batch_init(&c->batch);
+    pthread_mutex_lock(&s->contexts_lock);
+    c->next_of_all = s->all;
+    s->all = c;
+    pthread_mutex_unlock(&s->contexts_lock);
+    *out = c;
+    return 0;
+}
+
+static int find_context(struct eddy_store *s, struct eddy_context **out) {
+    pthread_mutex_lock(&s->contexts_lock);
+    struct eddy_context *c = s->idle;
+    if (c) {
+        s->idle = c->next;
+    }
+    pthread_mutex_unlock(&s->contexts_lock);
+    int r = c ? 0 : new_context(s, &c);
+    if (r == 0 && pthread_setspecific(s->key, c) != 0) {
+        context_ended(c);
+        return eddy_error_set(EDDY_ENOMEM, "no memory for a thread's context");
+    }
+    *out = c;
+    return r;
+}
+
+bool eddy_store_is_closed(struct eddy_store *s) {
+    /* [store.C3] acquire: pairs with [store.P2] */
+    return eddy_ld_acq(&s->closed) != 0;
+}
+
+int eddy_store_context(struct eddy_store *s, bool even_closed, struct eddy_context **out) {
+    if (__builtin_expect(!even_closed && eddy_store_is_closed(s), 0)) {
+        return eddy_error_set(EDDY_ECLOSED, "the handle was shut down");
+    }
+    int r = check_fork(s);
+    if (__builtin_expect(r < 0, 0)) {
+        return r;
+    }
+    struct eddy_context *c = pthread_getspecific(s->key);
+    if (__builtin_expect(c != NULL && c->life == s->life, 1)) {
+        *out = c;
+        return 0;
+    }
+    return find_context(s, out);
+}
+
+int eddy_store_writer(struct eddy_store *s, struct eddy_context **out) {
+    if (s->arena.read_only) {
+        return eddy_error_set(EDDY_EREADONLY, "the handle was opened read-only");
+    }
+    return eddy_store_context(s, false, out);
+}
+
+int64_t eddy_store_now(struct eddy_store *s) {
+    return s->clock ? s->clock(s->clock_arg) : eddy_platform_realtime_ns();
+}
+
+int eddy_store_check_name(eddy_bytes name) {
+    if (name.len == 0 || !name.ptr) {
+        return eddy_error_set(EDDY_EINVAL, "a stream's name must not be empty");
+    }
+    if (name.len > EDDY_STREAM_MAX) {
+        return eddy_error_set(EDDY_EINVAL, "a stream's name of %zu bytes: at most %u are allowed",
+                              name.len, EDDY_STREAM_MAX);
+    }
+    return 0;
+}
+
+/* ---- the rest ---- */
+
+int eddy_shutdown(eddy_store *s) {
+    /* [store.P2] release: pairs with [store.C3] */
+    if (eddy_xchg_ar(&s->closed, 1u) == 0 && !s->arena.read_only) {
+        for (unsigned g = 0; g < EDDY_WAIT_GROUPS; g++) {
+            eddy_wait_wake_group(&s->arena, g);
+        }
+    }
+    return 0;
+}
+
+int eddy_store_fd(eddy_store *s) {
+    int fd = eddy_arena_fd(&s->arena);
+    return fd < 0 ? eddy_error_set(EDDY_ESYS, "the descriptor of the store was closed") : fd;
+}
+
+int eddy_unlink(const char *name, const eddy_options *options) {
+    struct target t;
+    struct eddy_arena a;
+    eddy_options o;
+    int r = check_options(options, &o);
+    if (r == 0) {
+        r = resolve(name, o.dir, &t);
+    }
+    if (r != 0) {
+        return r < 0 ? r : bad_name(name ? name : getenv("EDDY_STORE"), "cannot be unlinked");
+    }
+    /* Nothing but stores is ever removed; one of another layout is a store too. */
+    r = eddy_arena_open(&a, t.path, -1, true);
+    if (r == 0) {
+        eddy_arena_close(&a);
+    }
+    if (r < 0 && r != EDDY_ELAYOUT && r != EDDY_ECORRUPT) {
+        return r;
+    }
+    return unlink(t.path) < 0 ? eddy_arena_error(-errno, "unlink", t.path) : 0;
+}

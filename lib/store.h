@@ -1,0 +1,57 @@
+/* A handle: one process's way into a store. What is in here belongs to this process alone.
+ *
+ * Each thread that comes in gets a context: a thread slot with its buffers, its memory, its notes.
+ * It keeps it until the thread ends; then the next new thread of the process gets it.
+ */
+#ifndef EDDY_STORE_H
+#define EDDY_STORE_H
+
+#include <pthread.h>
+
+#include "batch.h"
+#include "commit.h"
+#include "directory.h"
+#include "instant.h"
+#include "member.h"
+#include "plan.h"
+
+/* A thread's context. */
+struct eddy_context {
+    struct eddy_store *store;
+    struct eddy_thread thread;
+    struct eddy_plan plan;
+    struct eddy_batch batch; /* of eddy_append() */
+    struct eddy_context *next; /* of the idle ones */
+    struct eddy_context *next_of_all;
+    uint64_t life;
+};
+
+struct eddy_store {
+    struct eddy_arena arena;
+    struct eddy_member member;
+    struct eddy_directory *directory;
+    eddy_word32 *guard; /* in a page that fork wipes: see store.c */
+    eddy_word32 closed;
+    uint64_t life; /* +1 with each fork that this handle went through */
+    pthread_key_t key;
+    bool keyed;
+    pthread_mutex_t contexts_lock;
+    struct eddy_context *idle;
+    struct eddy_context *all;
+    int64_t (*clock)(void *arg);
+    void *clock_arg;
+};
+
+/* The context of this thread, ready to work: closed handles refused (unless `even_closed`), a fork
+ * noticed. 0 or an error. */
+int eddy_store_context(struct eddy_store *store, bool even_closed, struct eddy_context **context);
+/* As eddy_store_context() for what changes the store. */
+int eddy_store_writer(struct eddy_store *store, struct eddy_context **context);
+int64_t eddy_store_now(struct eddy_store *store);
+bool eddy_store_is_closed(struct eddy_store *store);
+/* The directory where names live. */
+const char *eddy_store_dir(const char *dir);
+/* Checks a stream's name. */
+int eddy_store_check_name(eddy_bytes name);
+
+#endif

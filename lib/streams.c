@@ -1,0 +1,181 @@
+#include "streams.h"
+
+#include <string.h>
+
+#include "error.h"
+#include "platform.h"
+
+enum { CHAIN_MAX = 1 << 20 }; /* descriptors of one hash: a bound against damage */
+
+static int damaged(const struct eddy_view *v, const eddy_word *cell) {
+    return eddy_error_set(EDDY_ECORRUPT, "the index of streams is damaged at byte %llu: run "
+                          "`eddy check`",
+                          (unsigned long long)eddy_arena_off(v->arena, cell));
+}
+
+uint64_t eddy_stream_hash(const struct eddy_arena *a, eddy_bytes name) {
+    return eddy_platform_hash(name.ptr, name.len, a->hash_seed) & a->hash_mask;
+}
+
+struct eddy_shm_stream *eddy_stream_at(struct eddy_arena *a, uint64_t off) {
+    struct eddy_shm_stream *s = eddy_block_at(a, off, EDDY_STREAM_CLASS(0));
+    if (!s || EDDY_SHAPE_KIND(eddy_trie_shape(&s->block)) != EDDY_BLOCK_STREAM) {
+        return NULL;
+    }
+    /* [streams.R2] relaxed: constant since before it was published */
+    uint64_t len = eddy_ld_rlx(&s->name_len);
+    return len >= 1 && len <= EDDY_STREAM_MAX && eddy_arena_at(a, off, sizeof *s + len) ? s : NULL;
+}
+
+static bool named(const struct eddy_shm_stream *s, eddy_bytes name) {
+    eddy_bytes n = eddy_stream_name(s);
+    return n.len == name.len && memcmp(n.ptr, name.ptr, n.len) == 0;
+}
+
+/* Along the descriptors of one hash, from the one at `off`: the offset of the one with the name, or 0
+ * at the end, when *place is the last one's word for the next. */
+static int64_t walk_chain(const struct eddy_view *v, eddy_bytes name, uint64_t off,
+                          struct eddy_stream_place *place) {
+    for (int i = 0; i < CHAIN_MAX; i++) {
+        struct eddy_shm_stream *s = eddy_stream_at(v->arena, off);
+        if (!s) {
+            return damaged(v, place->cell);
+        }
+        if (named(s, name)) {
+            return (int64_t)off;
+        }
+        place->cell = &s->collision;
+        place->in = off;
+        place->there = 0;
+        struct eddy_shm_block *next;
+        int r = eddy_trie_follow(v, place->cell, EDDY_STREAM_CLASS(0), &off, &next);
+        if (r <= 0) {
+            return r;
+        }
+    }
+    return damaged(v, place->cell);
+}
+
+int64_t eddy_stream_locate(const struct eddy_view *v, eddy_bytes name, uint64_t hash,
+                           struct eddy_stream_place *place) {
+    place->shift = EDDY_NAME_ROOT_BITS;
+    place->cell = &v->arena->names[hash & ((1u << EDDY_NAME_ROOT_BITS) - 1)];
+    place->in = 0;
+    for (;;) {
+        struct eddy_shm_block *block;
+        int r = eddy_trie_follow(v, place->cell, EDDY_LEAF8_CLASS, &place->there, &block);
+        if (r <= 0) {
+            return r;
+        }
+        uint64_t shape = eddy_trie_shape(block);
+        if (EDDY_SHAPE_KIND(shape) == EDDY_BLOCK_STREAM) {
+            struct eddy_shm_stream *s = eddy_stream_at(v->arena, place->there);
+            if (!s) {
+                return damaged(v, place->cell);
+            }
+            /* [streams.R3] relaxed: constant since before it was published */
+            return eddy_ld_rlx(&s->hash) == hash ? walk_chain(v, name, place->there, place) : 0;
+        }
+        if (EDDY_SHAPE_KIND(shape) != EDDY_BLOCK_NODE ||
+            EDDY_SHAPE_BITS(shape) != EDDY_HASH_BITS ||
+            EDDY_SHAPE_SHIFT(shape) != place->shift || place->shift > 63) {
+            return damaged(v, place->cell);
+        }
+        struct eddy_shm_node *node = (struct eddy_shm_node *)(void *)block;
+        place->in = place->there;
+        place->cell = &node->slot[hash >> place->shift & ((1u << EDDY_HASH_BITS) - 1)];
+        place->shift += EDDY_HASH_BITS;
+    }
+}
+
+int64_t eddy_stream_find(const struct eddy_view *v, eddy_bytes name, uint64_t hash) {
+    struct eddy_stream_place place;
+    return eddy_stream_locate(v, name, hash, &place);
+}
+
+void eddy_stream_init(struct eddy_shm_stream *s, eddy_bytes name, uint64_t hash,
+                      uint64_t number) {
+    /* [streams.R4] relaxed: private until a record links it */
+    eddy_st_rlx(&s->block.shape, EDDY_SHAPE(EDDY_BLOCK_STREAM, 0, 0));
+    eddy_st_rlx(&s->hash, hash);
+    eddy_st_rlx(&s->name_len, name.len);
+    eddy_st_rlx(&s->number, number);
+    eddy_copy_in(s->name, name.ptr, name.len);
+}
+
+int eddy_stream_slot(const struct eddy_view *v, struct eddy_shm_stream *s, uint64_t version,
+                     struct eddy_trie_leaf *leaf, eddy_word **slot) {
+    if (version <= EDDY_INLINE_SLOTS) {
+        *slot = &s->slot[version - 1];
+        return 1;
+    }
+    if (version >= EDDY_TRIE_VERSION) {
+        uint64_t number = version - EDDY_TRIE_VERSION;
+        return leaf ? eddy_trie_slot_near(v, &s->root, number, leaf, slot)
+                    : eddy_trie_slot(v, &s->root, number, slot);
+    }
+    struct eddy_shm_block *block;
+    uint64_t value;
+    int r = eddy_trie_follow(v, &s->leaf8, EDDY_LEAF8_CLASS, &value, &block);
+    if (r == 1) {
+        struct eddy_shm_node *node = (struct eddy_shm_node *)(void *)block;
+        *slot = &node->slot[version - 1 - EDDY_INLINE_SLOTS];
+    }
+    return r;
+}
+
+static bool stream_linked(const struct eddy_view *v, uint64_t off) {
+    struct eddy_shm_stream *s = eddy_stream_at(v->arena, off);
+    if (!s) {
+        return false;
+    }
+    /* [streams.R5] relaxed: of a private or linked descriptor, constant since it was filled */
+    uint64_t hash = eddy_ld_rlx(&s->hash);
+    return eddy_stream_find(v, eddy_stream_name(s), hash) == (int64_t)off;
+}
+
+/* Is a node of the name trie reached by the hashes that belong under it? */
+static bool name_node_linked(const struct eddy_view *v, uint64_t off, uint64_t hash) {
+    eddy_word *cell = &v->arena->names[hash & ((1u << EDDY_NAME_ROOT_BITS) - 1)];
+    for (unsigned shift = EDDY_NAME_ROOT_BITS; shift < 64; shift += EDDY_HASH_BITS) {
+        struct eddy_shm_block *block;
+        uint64_t value;
+        if (eddy_trie_follow(v, cell, EDDY_LEAF8_CLASS, &value, &block) <= 0) {
+            return false;
+        }
+        if (value == off) {
+            return true;
+        }
+        if (EDDY_SHAPE_KIND(eddy_trie_shape(block)) != EDDY_BLOCK_NODE) {
+            return false;
+        }
+        struct eddy_shm_node *node = (struct eddy_shm_node *)(void *)block;
+        cell = &node->slot[hash >> shift & ((1u << EDDY_HASH_BITS) - 1)];
+    }
+    return false;
+}
+
+bool eddy_stream_block_linked(const struct eddy_view *v, uint64_t off) {
+    struct eddy_arena *a = v->arena;
+    struct eddy_shm_node *node = eddy_arena_raw(a, off);
+    uint64_t shape = eddy_trie_shape(&node->block);
+    if (EDDY_SHAPE_KIND(shape) == EDDY_BLOCK_STREAM) {
+        return stream_linked(v, off);
+    }
+    /* [streams.R6] relaxed: of a private or linked node, constant since it was filled */
+    uint64_t home = eddy_ld_rlx(&node->home);
+    if (home == eddy_arena_off(a, a->names)) {
+        /* [streams.R7] relaxed: as above */
+        return name_node_linked(v, off, eddy_ld_rlx(&node->base));
+    }
+    if (home >= a->extents_off) {
+        /* The root is in a descriptor, which must be linked itself. */
+        uint64_t within = home % EDDY_LINE == offsetof(struct eddy_shm_stream, root) % EDDY_LINE
+                              ? offsetof(struct eddy_shm_stream, root)
+                              : offsetof(struct eddy_shm_stream, leaf8);
+        if ((home - within) % EDDY_LINE != 0 || !stream_linked(v, home - within)) {
+            return false;
+        }
+    }
+    return eddy_trie_linked(v, off);
+}

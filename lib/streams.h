@@ -1,0 +1,50 @@
+/* Streams: descriptors, found by name through a hash trie, by number through a number trie; and
+ * the index of a stream's versions. */
+#ifndef EDDY_STREAMS_H
+#define EDDY_STREAMS_H
+
+#include "directory.h"
+#include "trie.h"
+
+/* The hash of a name in this store, of which the trie uses the bits. */
+uint64_t eddy_stream_hash(const struct eddy_arena *arena, eddy_bytes name);
+
+/* The descriptor of a name: its offset, 0 if there is none, or EDDY_ECORRUPT. */
+int64_t eddy_stream_find(const struct eddy_view *view, eddy_bytes name, uint64_t hash);
+
+/* Where a descriptor goes in. */
+struct eddy_stream_place {
+    eddy_word *cell; /* that is to lead to it */
+    uint64_t in;     /* the block in which the cell lies; 0: the root */
+    uint64_t there;  /* what the cell holds now: 0, or a descriptor with another hash */
+    unsigned shift;  /* bits of the hash that are used up */
+};
+
+/* As eddy_stream_find(); if the name is not there, *place says where it would go. */
+int64_t eddy_stream_locate(const struct eddy_view *view, eddy_bytes name, uint64_t hash,
+                           struct eddy_stream_place *place);
+
+/* The descriptor at off, checked so far that it may be read: NULL if there cannot be one. */
+struct eddy_shm_stream *eddy_stream_at(struct eddy_arena *arena, uint64_t off);
+
+/* The name in a descriptor. */
+static inline eddy_bytes eddy_stream_name(const struct eddy_shm_stream *s) {
+    /* [streams.R1] relaxed: constant since before it was published; bounded by who uses it */
+    return eddy_mem(s->name, eddy_ld_rlx(&s->name_len) & 0xff);
+}
+
+/* Fills a private descriptor. */
+void eddy_stream_init(struct eddy_shm_stream *s, eddy_bytes name, uint64_t hash, uint64_t number);
+
+/* The slot of a version: 1 and *slot, 0 if there is none yet, or EDDY_ECORRUPT. */
+int eddy_stream_slot(const struct eddy_view *view, struct eddy_shm_stream *s, uint64_t version,
+                     struct eddy_trie_leaf *leaf, eddy_word **slot);
+
+/* First number in the trie of versions; before that come the inline slots and the small leaf. */
+enum { EDDY_TRIE_VERSION = 1 + EDDY_INLINE_SLOTS + EDDY_LEAF8 };
+
+/* Is the block at off, a node of any trie or a descriptor, reached from where it belongs? The edge
+ * test: a block lives if and only if it is. Exact when everything committed is applied. */
+bool eddy_stream_block_linked(const struct eddy_view *view, uint64_t off);
+
+#endif

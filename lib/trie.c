@@ -1,0 +1,114 @@
+#include "trie.h"
+
+#include "error.h"
+
+static int damaged(const struct eddy_view *v, const eddy_word *cell) {
+    return eddy_error_set(EDDY_ECORRUPT, "an index is damaged at byte %llu: run `eddy check`",
+                          (unsigned long long)eddy_arena_off(v->arena, cell));
+}
+
+int eddy_trie_follow(const struct eddy_view *v, const eddy_word *cell, unsigned class_,
+                     uint64_t *cell_value, struct eddy_shm_block **block) {
+    for (;;) {
+        uint64_t value = eddy_view_load(v, cell);
+        *cell_value = value;
+        if (value == 0 || EDDY_IS_TOMB(value)) {
+            return 0;
+        }
+        *block = eddy_block_at(v->arena, value, class_);
+        if (!*block) {
+            return damaged(v, cell);
+        }
+        if (eddy_view_covers(v, *block)) {
+            return 1;
+        }
+        /* The span has been raised; ends, since eras advance more slowly than we do. */
+    }
+}
+
+int eddy_trie_slot(const struct eddy_view *v, eddy_word *root, uint64_t number,
+                   eddy_word **slot) {
+    eddy_word *cell = root;
+    unsigned above = EDDY_TRIE_SHIFT_MAX + 1;
+    for (;;) {
+        struct eddy_shm_block *block;
+        uint64_t value;
+        int r = eddy_trie_follow(v, cell, EDDY_TRIE_CLASS, &value, &block);
+        if (r <= 0) {
+            return r;
+        }
+        uint64_t shape = eddy_trie_shape(block);
+        unsigned shift = EDDY_SHAPE_SHIFT(shape);
+        if (!eddy_trie_shape_good(shape, above)) {
+            return damaged(v, cell);
+        }
+        if (cell == root && shift + EDDY_NODE_BITS < 64 && number >> (shift + EDDY_NODE_BITS)) {
+            return 0;
+        }
+        struct eddy_shm_node *node = (struct eddy_shm_node *)(void *)block;
+        cell = &node->slot[number >> shift & (EDDY_TRIE_SLOTS - 1)];
+        if (shift == 0) {
+            *slot = cell;
+            return 1;
+        }
+        above = shift;
+    }
+}
+
+static void remember(const struct eddy_view *v, uint64_t number, const eddy_word *slot,
+                     struct eddy_trie_leaf *leaf) {
+    uint64_t k = number & (EDDY_TRIE_SLOTS - 1);
+    leaf->off = eddy_arena_off(v->arena, slot - k) - sizeof(struct eddy_shm_node);
+    leaf->tag = eddy_block_tag(v->arena, leaf->off);
+    leaf->base = number - k;
+}
+
+int eddy_trie_slot_near(const struct eddy_view *v, eddy_word *root, uint64_t number,
+                        struct eddy_trie_leaf *leaf, eddy_word **slot) {
+    uint64_t k = number & (EDDY_TRIE_SLOTS - 1);
+    if (leaf->off != 0 && leaf->base == number - k &&
+        eddy_block_tag(v->arena, leaf->off) == leaf->tag) {
+        struct eddy_shm_node *node = eddy_arena_raw(v->arena, leaf->off);
+        if (eddy_view_covers(v, &node->block) || eddy_view_covers(v, &node->block)) {
+            *slot = &node->slot[k];
+            return 1;
+        }
+    }
+    leaf->off = 0;
+    int r = eddy_trie_slot(v, root, number, slot);
+    if (r == 1) {
+        remember(v, number, *slot, leaf);
+    }
+    return r;
+}
+
+bool eddy_trie_linked(const struct eddy_view *v, uint64_t off) {
+    struct eddy_shm_node *node = eddy_arena_raw(v->arena, off);
+    /* [trie.R2] relaxed: of a private or linked node, constant since it was filled */
+    uint64_t home = eddy_ld_rlx(&node->home);
+    uint64_t base = eddy_ld_rlx(&node->base);
+    if (home % 8 != 0 || home < offsetof(struct eddy_shm_super, offsets_root) ||
+        (home >= sizeof(struct eddy_shm_super) && !eddy_arena_at(v->arena, home, 8))) {
+        return false;
+    }
+    eddy_word *cell = eddy_arena_raw(v->arena, home);
+    for (int level = 0; level < 12; level++) {
+        struct eddy_shm_block *block;
+        uint64_t value;
+        if (eddy_trie_follow(v, cell, EDDY_LEAF8_CLASS, &value, &block) <= 0) {
+            return false;
+        }
+        if (value == off) {
+            return true;
+        }
+        uint64_t shape = eddy_trie_shape(block);
+        unsigned shift = EDDY_SHAPE_SHIFT(shape);
+        if (!eddy_trie_shape_good(shape, EDDY_TRIE_SHIFT_MAX + 1) || shift == 0 ||
+            !eddy_block_at(v->arena, value, EDDY_TRIE_CLASS)) {
+            return false;
+        }
+        struct eddy_shm_node *parent = (struct eddy_shm_node *)(void *)block;
+        cell = &parent->slot[base >> shift & (EDDY_TRIE_SLOTS - 1)];
+    }
+    return false;
+}

@@ -1,0 +1,256 @@
+/* A transaction's batch owns extents of its member: it is dropped by the process that began it only
+ * (a child after a fork leaves them alone), and the payloads in it are given back when it fails. */
+#include "tx.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "error.h"
+
+static int check_event(const eddy_new_event *e, bool with_data) {
+    if (e->type.len > EDDY_TYPE_MAX || e->id.len > EDDY_ID_MAX) {
+        return eddy_error_set(EDDY_EINVAL,
+                              "an event with a type of %zu bytes (at most %u) and an id of %zu (at "
+                              "most %u)",
+                              e->type.len, EDDY_TYPE_MAX, e->id.len, EDDY_ID_MAX);
+    }
+    if (e->data.len > EDDY_EVENT_MAX || e->metadata.len > EDDY_EVENT_MAX ||
+        e->data.len + e->metadata.len > EDDY_EVENT_MAX) {
+        return eddy_error_set(EDDY_ELIMIT,
+                              "an event of %zu bytes of data and %zu of metadata: the limit "
+                              "EDDY_EVENT_MAX is %llu",
+                              e->data.len, e->metadata.len, (unsigned long long)EDDY_EVENT_MAX);
+    }
+    if (e->flags & ~EDDY_TIME_GIVEN || e->reserved) {
+        return eddy_error_set(EDDY_EINVAL, "an event has unknown flags (%#x)", e->flags);
+    }
+    if ((e->type.len && !e->type.ptr) || (e->id.len && !e->id.ptr) ||
+        (e->metadata.len && !e->metadata.ptr) || (with_data && e->data.len && !e->data.ptr)) {
+        return eddy_error_set(EDDY_EINVAL, "an event has bytes without a pointer to them");
+    }
+    return 0;
+}
+
+static int check_expected(int64_t expected) {
+    if (expected < EDDY_EXISTS) {
+        return eddy_error_set(EDDY_EINVAL,
+                              "expected version %lld: must be EDDY_ANY, EDDY_NONE, EDDY_EXISTS or "
+                              "a version",
+                              (long long)expected);
+    }
+    return 0;
+}
+
+static int add(struct eddy_batch *b, struct eddy_thread *t, uint32_t stream,
+               const eddy_new_event *event, void **data) {
+    if (b->events.count >= EDDY_TX_EVENTS_MAX) {
+        return eddy_error_set(EDDY_ELIMIT,
+                              "a transaction of more than %u events (EDDY_TX_EVENTS_MAX): split it",
+                              EDDY_TX_EVENTS_MAX);
+    }
+    return eddy_batch_append(b, t, stream, event, data);
+}
+
+static int fill(struct eddy_context *c, eddy_bytes stream, int64_t expected,
+                const eddy_new_event *events, size_t count) {
+    struct eddy_batch *b = &c->batch;
+    int64_t s = eddy_batch_stream(b, &c->store->arena, stream);
+    int r = s < 0 ? (int)s : 0;
+    if (r == 0 && expected != EDDY_ANY) {
+        r = eddy_batch_expect(b, (uint32_t)s, expected);
+    }
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        r = add(b, &c->thread, (uint32_t)s, &events[i], NULL);
+    }
+    return r;
+}
+
+static int commit(struct eddy_context *c, struct eddy_batch *b, eddy_result *result) {
+    struct eddy_committer committer = {
+        .thread = &c->thread, .directory = c->store->directory, .plan = &c->plan};
+    return eddy_commit(&committer, b, eddy_store_now(c->store), result);
+}
+
+static int check_append(eddy_bytes stream, int64_t expected, const eddy_new_event *events,
+                        size_t count) {
+    int r = eddy_store_check_name(stream);
+    if (r == 0) {
+        r = check_expected(expected);
+    }
+    if (r == 0 && count > EDDY_TX_EVENTS_MAX) {
+        r = eddy_error_set(EDDY_ELIMIT,
+                           "a transaction of %zu events: the limit EDDY_TX_EVENTS_MAX is %u", count,
+                           EDDY_TX_EVENTS_MAX);
+    }
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        r = check_event(&events[i], true);
+    }
+    return r;
+}
+
+int eddy_append(eddy_store *store, eddy_bytes stream, int64_t expected,
+                const eddy_new_event *events, size_t count, eddy_result *result) {
+    struct eddy_context *c;
+    eddy_result own;
+    result = result ? result : &own;
+    memset(result, 0, offsetof(eddy_result, stream) + 1);
+    int r = eddy_store_writer(store, &c);
+    if (r == 0) {
+        r = check_append(stream, expected, events, count);
+    }
+    if (r < 0 || count == 0) {
+        return r;
+    }
+    r = fill(c, stream, expected, events, count);
+    if (r == 0) {
+        r = commit(c, &c->batch, result);
+    } else {
+        eddy_batch_drop(&c->batch, &c->thread);
+        eddy_thread_count(&c->thread, EDDY_COUNT_REFUSALS, 1);
+    }
+    eddy_batch_clear(&c->batch);
+    return r;
+}
+
+/* ---- transactions ---- */
+
+int eddy_tx_begin(eddy_store *store, eddy_tx **out) {
+    struct eddy_context *c;
+    *out = NULL;
+    int r = eddy_store_writer(store, &c);
+    if (r < 0) {
+        return r;
+    }
+    eddy_tx *tx = calloc(1, sizeof *tx);
+    if (!tx) {
+        return eddy_error_set(EDDY_ENOMEM, "no memory for a transaction");
+    }
+    tx->store = store;
+    tx->life = store->life;
+    eddy_batch_init(&tx->batch);
+    *out = tx;
+    return 0;
+}
+
+/* The context for working on an open transaction. */
+static int enter(eddy_tx *tx, struct eddy_context **c) {
+    int r = eddy_store_writer(tx->store, c);
+    if (r < 0) {
+        return r;
+    }
+    if (tx->life != tx->store->life) {
+        return eddy_error_set(EDDY_EFORKED,
+                              "the transaction was begun before this process was forked: begin one "
+                              "in the child");
+    }
+    if (tx->state != EDDY_TX_OPEN) {
+        return eddy_error_set(EDDY_EINVAL, "the transaction has been committed or has failed: reset "
+                                           "it, or begin another");
+    }
+    return 0;
+}
+
+static int append(eddy_tx *tx, eddy_bytes stream, const eddy_new_event *event, void **data) {
+    struct eddy_context *c;
+    int r = enter(tx, &c);
+    if (r == 0) {
+        r = eddy_store_check_name(stream);
+    }
+    if (r == 0) {
+        r = check_event(event, data == NULL);
+    }
+    if (r < 0) {
+        return r;
+    }
+    int64_t s = eddy_batch_stream(&tx->batch, &tx->store->arena, stream);
+    return s < 0 ? (int)s : add(&tx->batch, &c->thread, (uint32_t)s, event, data);
+}
+
+int eddy_tx_append(eddy_tx *tx, eddy_bytes stream, const eddy_new_event *event) {
+    return append(tx, stream, event, NULL);
+}
+
+int eddy_tx_reserve(eddy_tx *tx, eddy_bytes stream, const eddy_new_event *event, void **data) {
+    if (event->data.ptr) {
+        return eddy_error_set(EDDY_EINVAL,
+                              "eddy_tx_reserve takes a length of data, but no pointer to it");
+    }
+    *data = NULL;
+    return append(tx, stream, event, data);
+}
+
+int eddy_tx_expect(eddy_tx *tx, eddy_bytes stream, int64_t expected) {
+    struct eddy_context *c;
+    int r = enter(tx, &c);
+    if (r == 0) {
+        r = eddy_store_check_name(stream);
+    }
+    if (r == 0) {
+        r = check_expected(expected);
+    }
+    if (r < 0) {
+        return r;
+    }
+    int64_t s = eddy_batch_stream(&tx->batch, &tx->store->arena, stream);
+    return s < 0 ? (int)s : eddy_batch_expect(&tx->batch, (uint32_t)s, expected);
+}
+
+int eddy_tx_commit(eddy_tx *tx, eddy_result *result) {
+    struct eddy_context *c;
+    eddy_result own;
+    result = result ? result : &own;
+    memset(result, 0, offsetof(eddy_result, stream) + 1);
+    int r = enter(tx, &c);
+    if (r < 0) {
+        return r;
+    }
+    r = commit(c, &tx->batch, result);
+    tx->state = r < 0 ? EDDY_TX_SPENT : EDDY_TX_COMMITTED;
+    tx->first_offset = result->first_offset;
+    return r;
+}
+
+int eddy_tx_placed(const eddy_tx *tx, uint32_t k, uint64_t *offset, uint64_t *version) {
+    if (tx->state != EDDY_TX_COMMITTED || k >= tx->batch.events.count) {
+        return eddy_error_set(EDDY_EINVAL, "the transaction was not committed, or has no event %u",
+                              k);
+    }
+    const struct eddy_batch_event *e = &tx->batch.events.at[k];
+    if (offset) {
+        *offset = tx->first_offset + k;
+    }
+    if (version) {
+        *version = tx->batch.streams.at[e->stream].base + e->k + 1;
+    }
+    return 0;
+}
+
+/* What an open transaction owns goes back; a child of the owner leaves it alone. */
+static void give_up(eddy_tx *tx) {
+    struct eddy_context *c;
+    if (tx->state == EDDY_TX_OPEN && tx->batch.pieces.count > 0 &&
+        eddy_store_context(tx->store, true, &c) == 0 && tx->life == tx->store->life) {
+        eddy_batch_drop(&tx->batch, &c->thread);
+    }
+}
+
+int eddy_tx_reset(eddy_tx *tx) {
+    struct eddy_context *c;
+    give_up(tx);
+    eddy_batch_clear(&tx->batch);
+    tx->state = EDDY_TX_SPENT;
+    int r = eddy_store_writer(tx->store, &c);
+    if (r == 0) {
+        tx->state = EDDY_TX_OPEN;
+        tx->life = tx->store->life;
+    }
+    return r;
+}
+
+void eddy_tx_free(eddy_tx *tx) {
+    if (tx) {
+        give_up(tx);
+        eddy_batch_fini(&tx->batch);
+        free(tx);
+    }
+}

@@ -1,0 +1,138 @@
+/* eddy append: one event to a stream, under a condition if one is given. */
+#include "commands.h"
+#include "input.h"
+#include "json.h"
+#include "out.h"
+#include "tool.h"
+
+#include <stdlib.h>
+
+static bool parse_expect(const struct args *args, int64_t *expected) {
+    const char *text = args->value[OPT_EXPECT];
+    uint64_t version;
+    *expected = EDDY_ANY;
+    if (!args->given[OPT_EXPECT] || strcmp(text, "any") == 0) {
+        return true;
+    }
+    if (strcmp(text, "none") == 0) {
+        *expected = EDDY_NONE;
+        return true;
+    }
+    if (strcmp(text, "exists") == 0) {
+        *expected = EDDY_EXISTS;
+        return true;
+    }
+    if (!cli_parse_u64(text, INT64_MAX, &version)) {
+        cli_usage(args, "option '--expect' is any, none, exists or a version, not '%s'", text);
+        return false;
+    }
+    *expected = (int64_t)version;
+    return true;
+}
+
+/* The data: as the command line has it, or all of the standard input. *to_free is for free(). */
+static int take_data(const struct args *args, eddy_bytes *data, char **to_free) {
+    char why[160];
+    size_t len;
+    if (args->positional_count < 2) {
+        return EXIT_OK;
+    }
+    if (strcmp(args->positional[1], "-") != 0) {
+        *data = eddy_str(args->positional[1]);
+        return EXIT_OK;
+    }
+    *to_free = input_all(EDDY_EVENT_MAX, &len, why, sizeof why);
+    if (!*to_free) {
+        tool_say("standard input: %s", why);
+        return EXIT_FAILED;
+    }
+    /* echo and the like end JSON with a newline, which is no part of it. Other bytes stay. */
+    if (len > 0 && (*to_free)[len - 1] == '\n' && json_is_bare_value(*to_free, len - 1)) {
+        len--;
+    }
+    *data = eddy_mem(*to_free, len);
+    return EXIT_OK;
+}
+
+static const char *expected_text(int64_t expected, char *text, size_t size) {
+    if (expected == EDDY_NONE) {
+        return "none (version 0)";
+    }
+    if (expected == EDDY_EXISTS) {
+        return "exists (version 1 or more)";
+    }
+    out_format(text, size, "version %lld", (long long)expected);
+    return text;
+}
+
+static int say_conflict(const char *stream, int64_t expected, const eddy_result *result) {
+    char text[48];
+    tool_say("stream '%s': expected %s, actual version %llu; nothing was stored", stream,
+             expected_text(expected, text, sizeof text), (unsigned long long)result->actual);
+    return EXIT_CONDITION;
+}
+
+static int print_result(const struct args *args, const eddy_result *result) {
+    struct out out;
+    int rc = out_open(&out);
+    if (rc != EXIT_OK) {
+        return rc;
+    }
+    bool json = args->given[OPT_OUTPUT] && !cli_output_is(args, "text");
+    out_printf(&out, json ? "{\"offset\":%llu,\"version\":%llu}\n" : "offset %llu version %llu\n",
+               (unsigned long long)result->last_offset, (unsigned long long)result->last_version);
+    return out_close(&out);
+}
+
+static bool take_event(const struct args *args, eddy_new_event *event) {
+    if (args->type_count > 1) {
+        cli_usage(args, "an event has one type, so give '--type' once");
+        return false;
+    }
+    event->type = args->type_count ? args->types[0] : eddy_str(NULL);
+    event->id = eddy_str(args->value[OPT_ID]);
+    event->metadata = eddy_str(args->value[OPT_METADATA]);
+    event->flags = args->given[OPT_TIME] ? EDDY_TIME_GIVEN : 0;
+    return cli_time(args, OPT_TIME, &event->time_ns) &&
+           cli_u64(args, OPT_SHARD, 0, UINT64_MAX, &event->shard);
+}
+
+static int append_event(const struct args *args, const eddy_new_event *event, int64_t expected) {
+    const char *stream = args->positional[0];
+    eddy_store *store;
+    eddy_result result;
+    memset(&result, 0, sizeof result);
+    int code = tool_open(args, args->value[OPT_STORE], 0, &store);
+    if (code != EXIT_OK) {
+        return code;
+    }
+    int rc = eddy_append(store, eddy_str(stream), expected, event, 1, &result);
+    if (rc == EDDY_ECONFLICT) {
+        code = say_conflict(stream, expected, &result);
+    } else {
+        code = rc < 0 ? tool_fail(rc) : print_result(args, &result);
+    }
+    eddy_close(store);
+    return code;
+}
+
+int run_append(const struct args *args) {
+    eddy_new_event event;
+    int64_t expected;
+    char *to_free = NULL;
+    memset(&event, 0, sizeof event);
+    if (!parse_expect(args, &expected) || !take_event(args, &event)) {
+        return EXIT_USAGE;
+    }
+    size_t len = strlen(args->positional[0]);
+    if (len == 0 || len > EDDY_STREAM_MAX) { /* before a store is made for it */
+        return cli_usage(args, "the name of a stream has 1 to %u bytes, not %zu", EDDY_STREAM_MAX,
+                         len);
+    }
+    int code = take_data(args, &event.data, &to_free);
+    if (code == EXIT_OK) {
+        code = append_event(args, &event, expected);
+    }
+    free(to_free);
+    return code;
+}

@@ -1,0 +1,242 @@
+/* The table of commands and options. Help, parsing and suggestions come from it; so do the man
+ * pages and the completion. A line of help has at most 80 columns, a page of it 24 lines. */
+#include "commands.h"
+
+#define OPTIONS_END                                                                                \
+    { OPT_IDS, 0, NULL, NULL, NULL, NULL }
+
+const struct option_def cli_common_options[] = {
+    {OPT_STORE, 'S', "store", "STORE", NULL, "a name, a path or fd:N; default $EDDY_STORE"},
+    {OPT_DIR, 0, "dir", "DIR", NULL, "where names live; default $EDDY_DIR, else /dev/shm"},
+    {OPT_HELP, 'h', "help", NULL, NULL, "show this"},
+    OPTIONS_END,
+};
+
+static const struct option_def create_options[] = {
+    {OPT_CAP, 0, "cap", "SIZE", NULL, "memory at most, from 4M (default 64G; taken as needed)"},
+    {OPT_MODE, 0, "mode", "OCTAL", NULL, "permissions of the file (default 600)"},
+    {OPT_MEMBERS, 0, "members", "N", NULL, "processes at once, at most (default 128)"},
+    {OPT_THREADS, 0, "threads", "N", NULL, "threads at once, over all of them (default 256)"},
+    {OPT_IF_MISSING, 0, "if-missing", NULL, NULL, "do nothing if there is one already"},
+    OPTIONS_END,
+};
+static const char *const create_examples[] = {
+    "eddy create orders",
+    "eddy create orders --cap 2G --mode 660",
+    "eddy create ./orders.eddy",
+    NULL,
+};
+
+static const struct option_def ls_options[] = {
+    {OPT_OUTPUT, 'o', "output", "FORM", "text|jsonl", "text (default) or jsonl"},
+    {OPT_UTC, 0, "utc", NULL, NULL, "show times in UTC rather than local"},
+    OPTIONS_END,
+};
+static const char *const ls_examples[] = {
+    "eddy ls",
+    "eddy ls -o jsonl",
+    "eddy ls --dir /mnt/stores",
+    NULL,
+};
+
+static const struct option_def info_options[] = {
+    {OPT_OUTPUT, 'o', "output", "FORM", "text|json|jsonl", "text (default) or json"},
+    {OPT_UTC, 0, "utc", NULL, NULL, "show times in UTC rather than local"},
+    OPTIONS_END,
+};
+static const char *const info_examples[] = {
+    "eddy info",
+    "eddy info orders -o json",
+    "eddy info /dev/shm/orders --utc",
+    NULL,
+};
+
+static const struct option_def rm_options[] = {
+    {OPT_FORCE, 0, "force", NULL, NULL, "also one that is in use; who has it open keeps it"},
+    OPTIONS_END,
+};
+static const char *const rm_examples[] = {
+    "eddy rm orders",
+    "eddy rm orders --force",
+    NULL,
+};
+
+static const struct option_def import_options[] = {
+    {OPT_BATCH, 0, "batch", "N", NULL, "lines without \"tx\" in one transaction (default 1)"},
+    {OPT_PART, 0, "part", "I/N", NULL, "only every Nth transaction, from the Ith (0 is first)"},
+    {OPT_MUST_EXIST, 0, "must-exist", NULL, NULL, "fail if there is no store, rather than make it"},
+    {OPT_NO_PROGRESS, 0, "no-progress", NULL, NULL, "show no progress on a terminal"},
+    {OPT_OUTPUT, 'o', "output", "FORM", "text|json|jsonl",
+     "form of the summary: text (default) or json"},
+    OPTIONS_END,
+};
+static const char *const import_examples[] = {
+    "eddy import events.jsonl.gz",
+    "eddy -S a read -o jsonl | eddy -S b import",
+    "echo '{\"stream\":\"user-1\",\"data\":{\"name\":\"Ada\"}}' | eddy import",
+    NULL,
+};
+
+static const struct option_def append_options[] = {
+    {OPT_TYPE, 't', "type", "TYPE", NULL, "the event's type"},
+    {OPT_EXPECT, 'x', "expect", "VERSION", NULL,
+     "any (default), none, exists, or the stream's version"},
+    {OPT_ID, 0, "id", "ID", NULL, "the event's id (default STREAM-VERSION)"},
+    {OPT_METADATA, 'm', "metadata", "BYTES", NULL, "what goes with the data"},
+    {OPT_TIME, 0, "time", "TIME", NULL, "when it happened (default: now)"},
+    {OPT_SHARD, 0, "shard", "N", NULL, "the event's shard (default 0)"},
+    {OPT_MUST_EXIST, 0, "must-exist", NULL, NULL, "fail if there is no store, rather than make it"},
+    {OPT_OUTPUT, 'o', "output", "FORM", "text|json|jsonl", "text (default) or json"},
+    OPTIONS_END,
+};
+static const char *const append_examples[] = {
+    "eddy append user-1 --type created '{\"name\":\"Ada\"}'",
+    "eddy append user-1 --expect 1 --type left",
+    "eddy append files -  < data.bin    (a newline after JSON is left out)",
+    NULL,
+};
+
+static const struct option_def read_options[] = {
+    {OPT_TYPE, 't', "type", "TYPE", NULL, "only events of this type; may be given again"},
+    {OPT_AFTER_OFFSET, 0, "after-offset", "N", NULL, "only events behind this offset"},
+    {OPT_TO_OFFSET, 0, "to-offset", "N", NULL, "only events up to this offset"},
+    {OPT_FROM, 0, "from", "TIME", NULL, "that happened at this time or later"},
+    {OPT_TO, 0, "to", "TIME", NULL, "that happened at this time or earlier"},
+    {OPT_SINCE, 0, "since", "TIME", NULL, "that were recorded since: RFC 3339, @seconds or -5m"},
+    {OPT_COUNT_LAST, 'n', "count", "N", NULL, "at most so many events"},
+    {OPT_REVERSE, 'r', "reverse", NULL, NULL, "newest first"},
+    {OPT_KNOWN, 0, "known", NULL, NULL, "fail with 3 if there is no such stream"},
+    {OPT_EXACT, 0, "exact", NULL, NULL, "a * at the end belongs to the stream's name"},
+    {OPT_UTC, 0, "utc", NULL, NULL, "show times in UTC rather than local"},
+    {OPT_OUTPUT, 'o', "output", "FORM", "text|jsonl|json|raw",
+     "text (default), jsonl, json, or raw (only the data)"},
+    OPTIONS_END,
+};
+static const char *const read_examples[] = {
+    "eddy read user-1",
+    "eddy read 'user-*' --type created --from -1h",
+    "eddy read -o jsonl | gzip > all.jsonl.gz",
+    NULL,
+};
+
+static const struct option_def get_options[] = {
+    {OPT_UTC, 0, "utc", NULL, NULL, "show times in UTC rather than local"},
+    {OPT_OUTPUT, 'o', "output", "FORM", "text|jsonl|json|raw",
+     "text (default), jsonl, json, or raw (only the data)"},
+    OPTIONS_END,
+};
+static const char *const get_examples[] = {
+    "eddy get 42",
+    "eddy get user-1 1 -o json",
+    "eddy get 42 -o raw > data.bin",
+    NULL,
+};
+
+static const struct option_def tail_options[] = {
+    {OPT_FOLLOW, 'f', "follow", NULL, NULL, "go on with events that are yet to come"},
+    {OPT_COUNT_LAST, 'n', "lines", "N", NULL, "begin with the last N events (default 10)"},
+    {OPT_AFTER_OFFSET, 0, "after-offset", "N", NULL,
+     "begin behind this offset (0: with the first)"},
+    {OPT_SINCE, 0, "since", "TIME", NULL, "begin with what was recorded since: RFC 3339 or -5m"},
+    {OPT_TYPE, 't', "type", "TYPE", NULL, "only events of this type; may be given again"},
+    {OPT_COUNT_STOP, 'c', "stop-after", "COUNT", NULL, "end after so many events"},
+    {OPT_UNTIL_CAUGHT_UP, 'e', "until-caught-up", NULL, NULL,
+     "end with what was last at the start"},
+    {OPT_TIMEOUT, 0, "timeout", "SECONDS", NULL, "give up after this time, with exit code 9"},
+    {OPT_KNOWN, 0, "known", NULL, NULL, "fail with 3 if there is no such stream"},
+    {OPT_EXACT, 0, "exact", NULL, NULL, "a * at the end belongs to the stream's name"},
+    {OPT_UTC, 0, "utc", NULL, NULL, "show times in UTC rather than local"},
+    {OPT_OUTPUT, 'o', "output", "FORM", "text|jsonl|json|raw",
+     "text (default), jsonl, json, or raw (only the data)"},
+    OPTIONS_END,
+};
+static const char *const tail_examples[] = {
+    "eddy tail -n 20",
+    "eddy tail -f 'user-*'",
+    "eddy tail -f --after-offset 0 -o jsonl --timeout 60",
+    NULL,
+};
+
+static const struct option_def streams_options[] = {
+    {OPT_AFTER_NAME, 0, "after", "NAME", NULL, "only names that come after this one"},
+    {OPT_COUNT_LAST, 'n', "count", "N", NULL, "at most so many"},
+    {OPT_OUTPUT, 'o', "output", "FORM", "text|jsonl", "text (default) or jsonl"},
+    OPTIONS_END,
+};
+static const char *const streams_examples[] = {
+    "eddy streams",
+    "eddy streams 'user-*' -n 100",
+    "eddy streams 'user-*' -n 100 --after user-99",
+    NULL,
+};
+
+static const struct option_def stats_options[] = {
+    {OPT_OUTPUT, 'o', "output", "FORM", "text|json|jsonl", "text (default) or json"},
+    OPTIONS_END,
+};
+static const char *const stats_examples[] = {
+    "eddy stats",
+    "eddy stats orders -o json",
+    NULL,
+};
+
+static const struct option_def who_options[] = {
+    {OPT_OUTPUT, 'o', "output", "FORM", "text|jsonl", "text (default) or jsonl"},
+    {OPT_UTC, 0, "utc", NULL, NULL, "show times in UTC rather than local"},
+    OPTIONS_END,
+};
+static const char *const who_examples[] = {
+    "eddy who",
+    "eddy who orders -o jsonl",
+    NULL,
+};
+
+static const char *const check_examples[] = {
+    "eddy check",
+    "eddy check orders",
+    NULL,
+};
+
+static const char *const version_examples[] = {
+    "eddy version",
+    NULL,
+};
+
+static const char *const help_examples[] = {
+    "eddy help",
+    "eddy help append",
+    "eddy help exit",
+    NULL,
+};
+
+static const struct option_def no_options[] = {OPTIONS_END};
+
+const struct command cli_commands[] = {
+    {"create", "makes a store", "[STORE]", 0, 1, create_options, create_examples, run_create},
+    {"ls", "lists the stores", "", 0, 0, ls_options, ls_examples, run_ls},
+    {"info", "shows a store: its size, events and streams", "[STORE]", 0, 1, info_options,
+     info_examples, run_info},
+    {"rm", "removes a store that no process has open", "[STORE]", 0, 1, rm_options, rm_examples,
+     run_rm},
+    {"import", "appends the events of JSON lines (plain, gzip or zstd)", "[FILE]...", 0, 100000,
+     import_options, import_examples, run_import},
+    {"append", "appends an event to a stream", "STREAM [DATA|-]", 1, 2, append_options,
+     append_examples, run_append},
+    {"read", "prints events, oldest first", "[STREAM|PREFIX*]", 0, 1, read_options, read_examples,
+     run_read},
+    {"get", "prints one event, by its offset or its version", "OFFSET | STREAM VERSION", 1, 2,
+     get_options, get_examples, run_get},
+    {"tail", "prints the last events, and follows with -f", "[STREAM|PREFIX*]", 0, 1, tail_options,
+     tail_examples, run_tail},
+    {"streams", "lists streams in byte order", "[STREAM|PREFIX*]", 0, 1, streams_options,
+     streams_examples, run_streams},
+    {"stats", "shows counters since the store was made", "[STORE]", 0, 1, stats_options,
+     stats_examples, run_stats},
+    {"who", "lists the processes that have a store open", "[STORE]", 0, 1, who_options,
+     who_examples, run_who},
+    {"check", "looks for damage in a store; ends with 0 or 5", "[STORE]", 0, 1, no_options,
+     check_examples, run_check},
+    {"version", "shows the version of eddy", "", 0, 0, no_options, version_examples, run_version},
+    {"help", "helps: eddy help COMMAND", "[COMMAND]", 0, 1, no_options, help_examples, run_help},
+    {NULL, NULL, NULL, 0, 0, NULL, NULL, NULL},
+};

@@ -1,0 +1,80 @@
+/* Selecting events by the command line, and reading on over what is in the way. */
+#include "reading.h"
+
+#include "tool.h"
+
+#include <string.h>
+
+/* "users-*" is a prefix, "users-1" a stream; with --exact the last star is part of the name. */
+static void take_stream(const struct args *args, eddy_select *select) {
+    if (args->positional_count == 0) {
+        return;
+    }
+    eddy_bytes name = eddy_str(args->positional[0]);
+    const char *text = name.ptr;
+    if (!args->given[OPT_EXACT] && name.len > 0 && text[name.len - 1] == '*') {
+        name.len--;
+        select->prefix = name;
+    } else {
+        select->stream = name;
+    }
+}
+
+/* 0 would mean no bound: the nanosecond beside it is the nearest that can be said. */
+static int64_t bound(int64_t ns, bool upper) {
+    return ns ? ns : upper ? 1 : -1;
+}
+
+static bool take_times(const struct args *args, eddy_select *select) {
+    int64_t from = 0;
+    int64_t to = 0;
+    int64_t since = 0;
+    if (!cli_time(args, OPT_FROM, &from) || !cli_time(args, OPT_TO, &to) ||
+        !cli_time(args, OPT_SINCE, &since)) {
+        return false;
+    }
+    select->from_time_ns = args->given[OPT_FROM] ? bound(from, false) : 0;
+    select->to_time_ns = args->given[OPT_TO] ? bound(to, true) : 0;
+    select->from_recorded_ns = args->given[OPT_SINCE] ? bound(since, false) : 0;
+    return true;
+}
+
+bool reading_select(const struct args *args, eddy_select *select) {
+    *select = (eddy_select)EDDY_SELECT_INIT;
+    take_stream(args, select);
+    if (args->positional_count > 0 && args->positional[0][0] == '\0') {
+        cli_usage(args, "the name of a stream has at least one byte");
+        return false;
+    }
+    select->types = args->types;
+    select->type_count = args->type_count;
+    if (args->given[OPT_KNOWN]) {
+        select->flags |= EDDY_KNOWN;
+    }
+    return take_times(args, select) &&
+           cli_u64(args, OPT_AFTER_OFFSET, 0, UINT64_MAX, &select->after_offset) &&
+           cli_u64(args, OPT_TO_OFFSET, 1, UINT64_MAX, &select->to_offset);
+}
+
+void reading_say_lapped(eddy_reader *reader) {
+    eddy_position position;
+    if (eddy_reader_position(reader, &position) < 0) {
+        tool_say("events that were to be read are gone");
+        return;
+    }
+    tool_say("events %llu to %llu are gone; going on behind them",
+             (unsigned long long)position.lapped_from, (unsigned long long)position.lapped_to);
+}
+
+int reading_next(eddy_reader *reader, eddy_event *event, bool *lapped) {
+    unsigned tries = 0;
+    for (;;) {
+        int rc = eddy_reader_next(reader, event);
+        if (rc == EDDY_ELAPPED) {
+            reading_say_lapped(reader);
+            *lapped = true;
+        } else if (!tool_again(rc, &tries)) {
+            return rc;
+        }
+    }
+}

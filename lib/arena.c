@@ -244,7 +244,7 @@ static int check_super(const struct eddy_shm_super *s, const char *path, uint64_
                               EDDY_LAYOUT_MAJOR, EDDY_LAYOUT_MINOR);
     }
     if (s->cap < EDDY_CAP_MIN || s->cap > EDDY_CAP_MAX || s->members_max < 2 ||
-        s->members_max > 1024 || s->threads_max < 2 || s->threads_max > 8000 ||
+        s->members_max > 1025 || s->threads_max < 2 || s->threads_max > 8001 ||
         s->hash_keep == 0) {
         return eddy_error_set(EDDY_ECORRUPT, "%s: its superblock is damaged", path);
     }

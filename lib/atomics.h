@@ -95,6 +95,18 @@ static inline void eddy_copy_out(void *restrict to, const void *restrict from, s
 #endif
 }
 
+/* Writes a struct into shared memory that this member owns: field by field where the compiler can,
+ * since a copy by way of the stack would wait for the stores to it. */
+#ifdef EDDY_TSAN
+#define EDDY_PUT(type, at, ...)                                                                    \
+    do {                                                                                           \
+        type put_ = __VA_ARGS__;                                                                   \
+        eddy_copy_in((at), &put_, sizeof put_);                                                    \
+    } while (0)
+#else
+#define EDDY_PUT(type, at, ...) ((void)(*(type *)(void *)(at) = (type)__VA_ARGS__))
+#endif
+
 /* Copies bytes into shared memory that this member owns. */
 static inline void eddy_copy_in(void *restrict to, const void *restrict from, size_t n) {
 #ifdef EDDY_TSAN

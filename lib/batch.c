@@ -365,25 +365,24 @@ void eddy_batch_write_heads(struct eddy_batch *b, struct eddy_arena *a, uint64_t
     for (uint32_t i = 0; i < b->parts.count; i++) {
         const struct eddy_batch_part *part = &b->parts.at[i];
         unsigned char *at = eddy_arena_raw(a, part->head);
-        struct eddy_shm_head head = {
-            .size = (uint32_t)eddy_event_head_size(part->streams),
-            .kind = EDDY_BLOCK_HEAD,
-            .streams = (uint16_t)part->streams,
-            .tx_offset = first_offset,
-            .recorded_ns = recorded_ns,
-            .first = part->first,
-            .tx_count = b->events.count,
-        };
-        eddy_copy_in(at, &head, sizeof head);
-        at += sizeof head;
+        EDDY_PUT(struct eddy_shm_head, at,
+                 {
+                     .size = (uint32_t)eddy_event_head_size(part->streams),
+                     .kind = EDDY_BLOCK_HEAD,
+                     .streams = (uint16_t)part->streams,
+                     .tx_offset = first_offset,
+                     .recorded_ns = recorded_ns,
+                     .first = part->first,
+                     .tx_count = b->events.count,
+                 });
+        at += sizeof(struct eddy_shm_head);
         for (uint32_t k = 0; k < part->streams; k++) {
             const struct eddy_batch_part_stream *ps =
                 &b->part_streams.at[part->streams_at + k];
             const struct eddy_batch_stream *s = &b->streams.at[ps->stream];
-            struct eddy_shm_part entry = {.stream = s->desc ? s->desc : s->fresh,
-                                          .version = s->base + ps->first + 1};
-            eddy_copy_in(at, &entry, sizeof entry);
-            at += sizeof entry;
+            EDDY_PUT(struct eddy_shm_part, at,
+                     {.stream = s->desc ? s->desc : s->fresh, .version = s->base + ps->first + 1});
+            at += sizeof(struct eddy_shm_part);
         }
     }
 }

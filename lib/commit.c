@@ -29,11 +29,38 @@ enum { LIST_WORDS_PER_EXTENT = EDDY_EXTENT_SIZE / 8 };
 struct attempt {
     uint64_t s;
     uint64_t empty;
-    struct eddy_ring_copy before;
-    struct eddy_ring_copy after;
+    uint64_t first_offset; /* of its events */
+    struct eddy_ring_copy after; /* the totals: before it, then after it */
     unsigned which; /* of our buffers */
     uint64_t groups;
 };
+
+/* A descriptor by name: from this thread's own notes, the process's directory, or the index. */
+static int find_stream(const struct eddy_committer *c, eddy_bytes name, uint64_t hash,
+                       uint64_t *desc) {
+    const struct eddy_view *v = &c->plan->view;
+    struct eddy_arena *a = v->arena;
+    struct eddy_plan_known *k = eddy_plan_known(c->plan, hash);
+    if (k->desc != 0 && k->hash == hash && eddy_block_tag(a, k->desc) == k->desc_tag) {
+        eddy_bytes n = eddy_stream_name(eddy_arena_raw(a, k->desc));
+        if (n.len == name.len && memcmp(n.ptr, name.ptr, n.len) == 0) {
+            *desc = k->desc;
+            return 0;
+        }
+    }
+    *desc = eddy_directory_find(c->directory, v, name, hash);
+    if (*desc == 0) {
+        int64_t found = eddy_stream_find(v, name, hash);
+        if (found <= 0) {
+            return (int)found;
+        }
+        *desc = (uint64_t)found;
+        eddy_directory_note(c->directory, v, hash, *desc);
+    }
+    *k = (struct eddy_plan_known){
+        .hash = hash, .desc = *desc, .desc_tag = eddy_block_tag(a, *desc)};
+    return 0;
+}
 
 /* Finds the stream as of now: s->desc and s->base. */
 static int resolve(const struct eddy_committer *c, struct eddy_batch *b, uint32_t i) {
@@ -41,20 +68,11 @@ static int resolve(const struct eddy_committer *c, struct eddy_batch *b, uint32_
     const struct eddy_view *v = &c->plan->view;
     struct eddy_arena *a = v->arena;
     if (s->desc == 0 || eddy_block_tag(a, s->desc) != s->desc_tag) {
-        eddy_bytes name = eddy_batch_name(b, i);
-        uint64_t off = eddy_directory_find(c->directory, v, name, s->hash);
-        if (off == 0) {
-            int64_t found = eddy_stream_find(v, name, s->hash);
-            if (found < 0) {
-                return (int)found;
-            }
-            off = (uint64_t)found;
-            if (off != 0) {
-                eddy_directory_note(c->directory, v, s->hash, off);
-            }
+        int r = find_stream(c, eddy_batch_name(b, i), s->hash, &s->desc);
+        if (r < 0) {
+            return r;
         }
-        s->desc = off;
-        s->desc_tag = off ? eddy_block_tag(a, off) : 0;
+        s->desc_tag = s->desc ? eddy_block_tag(a, s->desc) : 0;
     }
     s->fresh = 0;
     s->base = 0;
@@ -121,7 +139,7 @@ static int make_stream(const struct eddy_committer *c, struct eddy_batch *b, uin
     r = eddy_plan_name(c->plan, s->fresh, name, s->hash);
     if (r == 0) {
         struct eddy_plan_values v = {.refs = &s->fresh};
-        r = eddy_plan_numbers(c->plan, &a->super->streams_root, number, 1, v);
+        r = eddy_plan_numbers(c->plan, &a->super->streams_root, NULL, number, 1, v);
     }
     return r;
 }
@@ -164,7 +182,7 @@ static int plan_offsets(const struct eddy_committer *c, const struct eddy_batch 
         }
         struct eddy_plan_values v = {.refs = refs};
         int r = eddy_plan_numbers(c->plan, &c->thread->arena->super->offsets_root,
-                                  first_offset + i, n, v);
+                                  &c->plan->tail, first_offset + i, n, v);
         if (r < 0) {
             return r;
         }
@@ -185,7 +203,7 @@ static int plan_versions(const struct eddy_committer *c, const struct eddy_batch
         const struct eddy_batch_stream *s = &b->streams.at[e->stream];
         struct eddy_shm_stream *d =
             eddy_arena_raw(c->thread->arena, s->desc ? s->desc : s->fresh);
-        int r = eddy_plan_versions(c->plan, d, s->base + e->k + 1, n, first_offset + i);
+        int r = eddy_plan_versions(c->plan, d, s->hash, s->base + e->k + 1, n, first_offset + i);
         if (r < 0) {
             return r;
         }
@@ -207,7 +225,7 @@ static int evaluate(const struct eddy_committer *c, struct eddy_batch *b, struct
     if (r < 0 || b->events.count == 0) {
         return r;
     }
-    uint64_t first = t->before.next_offset;
+    uint64_t first = t->first_offset;
     t->after.next_offset += b->events.count;
     t->after.events_in += b->events.count;
     t->after.bytes_in += b->bytes;
@@ -283,9 +301,9 @@ static int look(const struct eddy_committer *c, int64_t now_ns, struct attempt *
         if (r < 0) {
             return r;
         }
-    } while (!eddy_ring_before(thread->arena, t->s, &t->before, &tail));
+    } while (!eddy_ring_before(thread->arena, t->s, &t->after, &tail));
     t->which = tail == eddy_ring_buffer(thread->idx, 0);
-    t->after = t->before;
+    t->first_offset = t->after.next_offset;
     t->groups = 1;
     if (now_ns > t->after.time_ns) {
         t->after.time_ns = now_ns;
@@ -297,7 +315,7 @@ static void answer(const struct eddy_batch *b, const struct attempt *t, eddy_res
     result->recorded_ns = t->after.time_ns;
     if (b->events.count > 0) {
         const struct eddy_batch_event *last = &b->events.at[b->events.count - 1];
-        result->first_offset = t->before.next_offset;
+        result->first_offset = t->first_offset;
         result->last_offset = t->after.next_offset - 1;
         result->last_version = b->streams.at[last->stream].base + last->k + 1;
     }
@@ -317,17 +335,17 @@ static int attempt_all(const struct eddy_committer *c, struct eddy_batch *b, int
             return r;
         }
         r = evaluate(c, b, t, result);
-        if (r == EDDY_ECONFLICT || (r == 0 && b->events.count == 0)) {
+        if (r == 0 && b->events.count > 0) {
+            r = write_buffer(c, t);
+        } else {
             /* [commit.F1] acquire fence: alone: the loads of the evaluation stand before the load
-             * of the word: what they showed was true while the word was empty */
+             * of the word: what they showed (a failed condition, even damage) was so while the word
+             * was empty; else it may be a mixture of two states, which says nothing */
             eddy_fence_acq();
             if (eddy_ring_load(thread->arena, t->s) != t->empty) {
                 continue;
             }
             return r;
-        }
-        if (r == 0) {
-            r = write_buffer(c, t);
         }
         if (r < 0) {
             return r;

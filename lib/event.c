@@ -39,20 +39,22 @@ static unsigned char *put(unsigned char *at, eddy_bytes b) {
 void *eddy_event_write(void *at, const eddy_new_event *e, uint16_t index, uint16_t stream,
                        uint16_t step) {
     unsigned flags = flags_of(e);
-    struct eddy_shm_event h = {
-        .size8 = (uint32_t)(eddy_event_size(e) / 8),
-        .kind = EDDY_BLOCK_EVENT,
-        .flags = (uint16_t)flags,
-        .data_len = (uint32_t)e->data.len,
-        .meta_len = (uint32_t)e->metadata.len,
-        .index = index,
-        .stream = stream,
-        .step = step,
-        .type_len = (uint16_t)e->type.len,
-        .id_len = (uint16_t)e->id.len,
-    };
-    unsigned char *p = at;
-    p = put(p, eddy_mem(&h, sizeof h));
+    uint64_t size = up8(fixed_size(flags) + e->data.len + e->metadata.len + e->type.len +
+                        e->id.len);
+    EDDY_PUT(struct eddy_shm_event, at,
+             {
+                 .size8 = (uint32_t)(size / 8),
+                 .kind = EDDY_BLOCK_EVENT,
+                 .flags = (uint16_t)flags,
+                 .data_len = (uint32_t)e->data.len,
+                 .meta_len = (uint32_t)e->metadata.len,
+                 .index = index,
+                 .stream = stream,
+                 .step = step,
+                 .type_len = (uint16_t)e->type.len,
+                 .id_len = (uint16_t)e->id.len,
+             });
+    unsigned char *p = (unsigned char *)at + sizeof(struct eddy_shm_event);
     if (flags & EDDY_EVENT_TIME) {
         p = put(p, eddy_mem(&e->time_ns, 8));
     }
@@ -68,8 +70,8 @@ void *eddy_event_write(void *at, const eddy_new_event *e, uint16_t index, uint16
 }
 
 void eddy_event_set_head(void *at, uint64_t head) {
-    uint16_t head8 = (uint16_t)(head / 8);
-    eddy_copy_in((unsigned char *)at + offsetof(struct eddy_shm_event, head8), &head8, 2);
+    EDDY_PUT(uint16_t, (unsigned char *)at + offsetof(struct eddy_shm_event, head8),
+             (uint16_t)(head / 8));
 }
 
 int eddy_room_for(struct eddy_room *b, size_t room) {

@@ -277,44 +277,41 @@ static int fill_slots(struct eddy_plan *p, eddy_word *slot, bool private, uint32
     return 0;
 }
 
-/* The leaf of the offset trie that was used last, if the number lies in it and it still is. */
-static bool near_tail(struct eddy_plan *p, const eddy_word *root, uint64_t number,
-                      struct eddy_shm_node **leaf) {
-    struct eddy_trie_leaf *tail = &p->tail;
+/* The leaf that was used last, if the number lies in it and it still is. */
+static inline bool is_near(struct eddy_plan *p, const struct eddy_trie_leaf *near, uint64_t number,
+                           struct eddy_shm_node **leaf) {
     struct eddy_arena *a = p->thread->arena;
-    if (root != &a->super->offsets_root || tail->off == 0 ||
-        tail->base != (number & ~(uint64_t)(EDDY_TRIE_SLOTS - 1)) ||
-        eddy_block_tag(a, tail->off) != tail->tag) {
+    if (!near || near->off == 0 || near->base != (number & ~(uint64_t)(EDDY_TRIE_SLOTS - 1)) ||
+        eddy_block_tag(a, near->off) != near->tag) {
         return false;
     }
-    *leaf = eddy_arena_raw(a, tail->off);
+    *leaf = eddy_arena_raw(a, near->off);
     return eddy_view_covers(&p->view, &(*leaf)->block) ||
            eddy_view_covers(&p->view, &(*leaf)->block);
 }
 
-static void remember_tail(struct eddy_plan *p, const eddy_word *root, uint64_t number,
-                          const struct eddy_shm_node *leaf) {
-    if (root == &p->thread->arena->super->offsets_root) {
-        p->tail.off = off_of(p, leaf);
-        p->tail.tag = eddy_block_tag(p->thread->arena, p->tail.off);
-        p->tail.base = number & ~(uint64_t)(EDDY_TRIE_SLOTS - 1);
-    }
+static void remember(struct eddy_plan *p, struct eddy_trie_leaf *near, uint64_t number,
+                     const struct eddy_shm_node *leaf) {
+    near->off = off_of(p, leaf);
+    near->tag = eddy_block_tag(p->thread->arena, near->off);
+    near->base = number & ~(uint64_t)(EDDY_TRIE_SLOTS - 1);
 }
 
-static int numbers_under(struct eddy_plan *p, eddy_word *root, bool root_private, uint64_t number,
-                         uint32_t count, struct eddy_plan_values v) {
+static int numbers_under(struct eddy_plan *p, eddy_word *root, bool root_private,
+                         struct eddy_trie_leaf *near, uint64_t number, uint32_t count,
+                         struct eddy_plan_values v) {
     while (count > 0) {
         uint32_t at = (uint32_t)(number & (EDDY_TRIE_SLOTS - 1));
         uint32_t n = EDDY_TRIE_SLOTS - at < count ? EDDY_TRIE_SLOTS - at : count;
         struct eddy_shm_node *leaf;
         bool private = false;
-        if (!near_tail(p, root, number, &leaf)) {
+        if (!is_near(p, near, number, &leaf)) {
             int r = leaf_of(p, root, root_private, number, &leaf, &private);
             if (r < 0) {
                 return r;
             }
-            if (!private) {
-                remember_tail(p, root, number, leaf);
+            if (!private && near) {
+                remember(p, near, number, leaf);
             }
         }
         int r = fill_slots(p, &leaf->slot[at], private, n, v);
@@ -332,9 +329,9 @@ static int numbers_under(struct eddy_plan *p, eddy_word *root, bool root_private
     return 0;
 }
 
-int eddy_plan_numbers(struct eddy_plan *p, eddy_word *root, uint64_t number, uint32_t count,
-                      struct eddy_plan_values values) {
-    return numbers_under(p, root, false, number, count, values);
+int eddy_plan_numbers(struct eddy_plan *p, eddy_word *root, struct eddy_trie_leaf *near,
+                      uint64_t number, uint32_t count, struct eddy_plan_values values) {
+    return numbers_under(p, root, false, near, number, count, values);
 }
 
 /* The small leaf of a stream, found or made. */
@@ -355,9 +352,12 @@ static int leaf8_of(struct eddy_plan *p, struct eddy_shm_stream *s, bool private
     return r < 0 ? r : link_cell(p, &s->leaf8, private, 0, off_of(p, *leaf));
 }
 
-int eddy_plan_versions(struct eddy_plan *p, struct eddy_shm_stream *s, uint64_t version,
-                       uint32_t count, uint64_t first_offset) {
+int eddy_plan_versions(struct eddy_plan *p, struct eddy_shm_stream *s, uint64_t hash,
+                       uint64_t version, uint32_t count, uint64_t first_offset) {
     bool private = is_private(p, off_of(p, s));
+    struct eddy_plan_known *known = eddy_plan_known(p, hash);
+    struct eddy_trie_leaf *near =
+        !private && known->desc == off_of(p, s) ? &known->leaf : NULL;
     while (count > 0) {
         uint64_t end = version <= EDDY_INLINE_SLOTS   ? EDDY_INLINE_SLOTS + 1
                        : version < EDDY_TRIE_VERSION ? EDDY_TRIE_VERSION
@@ -376,7 +376,7 @@ int eddy_plan_versions(struct eddy_plan *p, struct eddy_shm_stream *s, uint64_t 
                                v);
             }
         } else {
-            r = numbers_under(p, &s->root, private, version - EDDY_TRIE_VERSION, n, v);
+            r = numbers_under(p, &s->root, private, near, version - EDDY_TRIE_VERSION, n, v);
         }
         if (r < 0) {
             return r;

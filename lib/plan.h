@@ -22,6 +22,17 @@ struct eddy_plan_taken {
     unsigned class_;
 };
 
+/* A stream that this thread has written to before: where its descriptor was, and the leaf of its last
+ * versions. Hints, checked by their tags before they are used. */
+struct eddy_plan_known {
+    uint64_t hash;
+    uint64_t desc; /* 0: none */
+    uint64_t desc_tag;
+    struct eddy_trie_leaf leaf;
+};
+
+enum { EDDY_PLAN_KNOWN = 256 };
+
 struct eddy_plan {
     struct eddy_thread *thread;
     struct eddy_view view; /* the store, seen as if the list were applied */
@@ -33,6 +44,7 @@ struct eddy_plan {
     size_t taken_count;
     size_t taken_room;
     struct eddy_trie_leaf tail; /* of the offset trie */
+    struct eddy_plan_known known[EDDY_PLAN_KNOWN];
 };
 
 /* Numbers to be set in a row: base + k, or, if refs is not NULL, refs[k]. */
@@ -51,12 +63,17 @@ void eddy_plan_done(struct eddy_plan *plan);
 int eddy_plan_finish(struct eddy_plan *plan);
 
 int eddy_plan_max(struct eddy_plan *plan, eddy_word *word, uint64_t value);
-/* Slots [number, number + count) of the number trie under root. */
-int eddy_plan_numbers(struct eddy_plan *plan, eddy_word *root, uint64_t number, uint32_t count,
-                      struct eddy_plan_values values);
-/* Versions [version, version + count) of a stream, shared or private. */
-int eddy_plan_versions(struct eddy_plan *plan, struct eddy_shm_stream *stream, uint64_t version,
-                       uint32_t count, uint64_t first_offset);
+/* Slots [number, number + count) of the number trie under a shared root. near: the leaf that was used
+ * last, or NULL. */
+int eddy_plan_numbers(struct eddy_plan *plan, eddy_word *root, struct eddy_trie_leaf *near,
+                      uint64_t number, uint32_t count, struct eddy_plan_values values);
+/* Versions [version, version + count) of a stream, shared or private, whose name has this hash. */
+int eddy_plan_versions(struct eddy_plan *plan, struct eddy_shm_stream *stream, uint64_t hash,
+                       uint64_t version, uint32_t count, uint64_t first_offset);
+/* Where a stream with this hash would be noted. */
+static inline struct eddy_plan_known *eddy_plan_known(struct eddy_plan *plan, uint64_t hash) {
+    return &plan->known[(hash ^ hash >> 32) & (EDDY_PLAN_KNOWN - 1)];
+}
 /* Links a private descriptor by its name, which is not there yet. */
 int eddy_plan_name(struct eddy_plan *plan, uint64_t stream_off, eddy_bytes name, uint64_t hash);
 /* Takes a block of `class_` lines that is private until the list is committed. */

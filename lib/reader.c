@@ -9,7 +9,6 @@
  */
 #include "reader.h"
 
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -52,6 +51,7 @@ static int name_of(struct eddy_reader *r, struct eddy_arena *a, uint64_t desc) {
     }
     eddy_bytes name = eddy_stream_name(s);
     eddy_copy_out(n->bytes, name.ptr, name.len);
+    memcpy(r->id, n->bytes, name.len);
     n->len = (uint32_t)name.len;
     n->desc = desc;
     n->tag = eddy_block_tag(a, desc);
@@ -60,11 +60,16 @@ static int name_of(struct eddy_reader *r, struct eddy_arena *a, uint64_t desc) {
 
 /* "<stream>-<version>": what an event without an id is called. */
 static eddy_bytes default_id(struct eddy_reader *r, uint64_t version) {
-    char digits[24];
-    int n = snprintf(digits, sizeof digits, "-%llu", (unsigned long long)version);
-    memcpy(r->id, r->name.bytes, r->name.len);
-    memcpy(r->id + r->name.len, digits, (size_t)n);
-    return eddy_mem(r->id, r->name.len + (size_t)n);
+    char digits[20];
+    unsigned n = sizeof digits;
+    do {
+        digits[--n] = (char)('0' + version % 10);
+        version /= 10;
+    } while (version > 0);
+    char *end = r->id + r->name.len;
+    *end++ = '-';
+    memcpy(end, digits + n, sizeof digits - n);
+    return eddy_mem(r->id, r->name.len + 1 + sizeof digits - n);
 }
 
 static void fill_event(struct eddy_reader *r, const struct eddy_event_raw *raw, eddy_event *e) {
@@ -280,7 +285,7 @@ static int start(struct eddy_reader *r, struct eddy_context *c) {
     if (got < 0) {
         return got;
     }
-    r->at = low;
+    r->at = low < UINT64_MAX ? low : UINT64_MAX - 1; /* so that it has a next */
     if (s->flags & EDDY_BACKWARD) {
         r->at = r->bound + 1;
         r->bound = low; /* exclusive */

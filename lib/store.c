@@ -151,7 +151,7 @@ static int open_arena(struct eddy_store *s, const char *name, const eddy_options
     struct target t;
     bool read_only = (o->flags & EDDY_READ_ONLY) != 0;
     struct eddy_arena_options make = {
-        .cap = o->cap, .mode = o->mode, .members = o->members, .threads = o->threads};
+        .cap = o->cap, .mode = o->mode, .members = o->members + 1, .threads = o->threads + 1};
     if (o->flags & EDDY_ANONYMOUS) {
         return eddy_arena_create(&s->arena, NULL, &make);
     }

@@ -94,8 +94,12 @@ while still_writing; do
     fi
     sleep 0.02
 done
+broken=0
 for i in "${!writer[@]}"; do
-    wait "${writer[$i]}" || fail "the import of part $i ended with $?"
+    wait "${writer[$i]}" || {
+        fail "the import of part $i ended with $?"
+        broken=1
+    }
     printf '   part %d of %d: %s\n' "$((i + 1))" "$writers" "$(cat "$work/import.$i")"
 done
 printf '   %6d of %d events are in the store\n' "$(events_now)" "$events"
@@ -105,6 +109,9 @@ if [ -s "$work/who" ]; then
     cat "$work/who"
 else
     "$eddy" who
+fi
+if [ "$broken" = 1 ]; then # then the followers wait for events that will not come
+    kill -INT "${follower[@]}"
 fi
 for i in "${!follower[@]}"; do
     wait "${follower[$i]}" || fail "follower $i ended with $?: $(cat "$work/follower.$i.err")"

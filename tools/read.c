@@ -33,6 +33,13 @@ static int read_store(eddy_store *store, const eddy_select *select, const struct
     return code;
 }
 
+/* -n 0, which to the library would be no limit. */
+static int read_nothing(const struct args *args) {
+    struct printer printer;
+    int code = printer_open(&printer, args);
+    return code == EXIT_OK ? printer_close(&printer, code) : code;
+}
+
 int run_read(const struct args *args) {
     eddy_store *store;
     eddy_select select;
@@ -47,11 +54,8 @@ int run_read(const struct args *args) {
     if (code != EXIT_OK) {
         return code;
     }
-    if (limit == 0) { /* to the library, 0 is no limit: read what cannot be */
-        select.after_offset = UINT64_MAX;
-    }
     select.limit = args->given[OPT_COUNT_LAST] ? limit : 0;
-    code = read_store(store, &select, args);
+    code = limit ? read_store(store, &select, args) : read_nothing(args);
     eddy_close(store);
     return code;
 }

@@ -63,8 +63,7 @@ static int find_begin(struct tail *tail) {
     tail->select.after_offset = after;
     if (!tail->follow && tail->select.to_offset == 0) {
         /* The last, not the last and what came meanwhile. 0 would be no bound. */
-        tail->select.to_offset = head;
-        tail->select.after_offset = head ? after : UINT64_MAX;
+        tail->select.to_offset = head ? head : 1;
     }
     return rc < 0 ? rc : 0;
 }

@@ -395,6 +395,6 @@ Test(killed, makers_of_a_store_leave_a_whole_one_or_none, .timeout = 120) {
     /* Nothing but the store is left in the directory. */
     eddy_close(sandbox_open(&box, "store", 0));
     char line[300];
-    snprintf(line, sizeof line, "test \"$(ls -A '%s')\" = store", box.dir);
+    snprintf(line, sizeof line, "test \"$(ls -A '%s')\" = eddy.store", box.dir);
     cr_assert_eq(system(line), 0);
 }

@@ -68,6 +68,12 @@ const char *sandbox_path(const struct sandbox *sandbox, const char *name) {
     return path;
 }
 
+const char *sandbox_file(const struct sandbox *sandbox, const char *name) {
+    char file[300];
+    snprintf(file, sizeof file, "eddy.%s", name);
+    return sandbox_path(sandbox, file);
+}
+
 eddy_store *sandbox_open(const struct sandbox *sandbox, const char *name, uint32_t flags) {
     eddy_options options = EDDY_OPTIONS_INIT;
     options.flags = flags;

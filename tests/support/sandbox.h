@@ -16,8 +16,9 @@ struct sandbox {
 };
 
 void sandbox_make(struct sandbox *sandbox);
-/* dir/name. Valid until the next call but seven of this thread. */
+/* dir/name, and the file of the store `name` in dir. Valid until the next call but seven of this thread. */
 const char *sandbox_path(const struct sandbox *sandbox, const char *name);
+const char *sandbox_file(const struct sandbox *sandbox, const char *name);
 /* Opens a store in it, making it if need be. */
 eddy_store *sandbox_open(const struct sandbox *sandbox, const char *name, uint32_t flags);
 

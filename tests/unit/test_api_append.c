@@ -284,16 +284,6 @@ Test(api_append, one_bad_event_among_good_ones_stores_none, .timeout = 20) {
     eddy_close(store);
 }
 
-Test(api_append, null_arguments_are_refused, .timeout = 20) {
-    eddy_store *store = sandbox_anonymous();
-    eddy_new_event event = plain("x");
-    gives(eddy_append(NULL, eddy_str("s"), EDDY_ANY, &event, 1, NULL), EDDY_EINVAL);
-    gives(eddy_append(store, eddy_str("s"), EDDY_ANY, NULL, 1, NULL), EDDY_EINVAL);
-    gives(eddy_append(store, eddy_mem(NULL, 5), EDDY_ANY, &event, 1, NULL), EDDY_EINVAL);
-    cr_assert_eq(sandbox_head(store), 0);
-    eddy_close(store);
-}
-
 Test(api_append, a_read_only_handle_writes_nothing, .timeout = 20) {
     eddy_store *store = sandbox_anonymous();
     eddy_store *reader = sandbox_again(store, EDDY_READ_ONLY);

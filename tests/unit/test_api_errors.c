@@ -39,7 +39,8 @@ Test(api_errors, the_version_is_that_of_the_header, .timeout = 10) {
 static void *fail_elsewhere(void *arg) {
     (void)arg;
     CHECK(eddy_errmsg()[0] == '\0');
-    CHECK_EQ(eddy_open(NULL, "x", NULL), EDDY_EINVAL);
+    eddy_store *none;
+    CHECK_EQ(eddy_open(&none, "c/d", NULL), EDDY_EINVAL);
     CHECK(eddy_errmsg()[0]);
     return NULL;
 }

@@ -72,9 +72,6 @@ Test(api_look, single_events_that_are_not_there, .timeout = 20) {
     gives(eddy_get_version(store, eddy_str("s"), 0, buffer, &event), EDDY_EINVAL);
     gives(eddy_get_version(store, eddy_mem(name, 0), 1, buffer, &event), EDDY_EINVAL);
     gives(eddy_get_version(store, eddy_mem(name, 256), 1, buffer, &event), EDDY_EINVAL);
-    gives(eddy_get(NULL, 1, buffer, &event), EDDY_EINVAL);
-    gives(eddy_get(store, 1, NULL, &event), EDDY_EINVAL);
-    gives(eddy_get(store, 1, buffer, NULL), EDDY_EINVAL);
     eddy_buffer_destroy(buffer);
     eddy_buffer_destroy(NULL);
     eddy_close(store);
@@ -101,7 +98,6 @@ Test(api_look, facts_of_a_stream, .timeout = 20) {
         append(store, "other", "x");
     }
     gives(eddy_stream_info(store, eddy_str(""), &facts), EDDY_EINVAL);
-    gives(eddy_stream_info(store, eddy_str("s"), NULL), EDDY_EINVAL);
     facts.size = 0;
     gives(eddy_stream_info(store, eddy_str("s"), &facts), EDDY_EINVAL);
     eddy_close(store);
@@ -193,7 +189,6 @@ Test(api_look, pages_take_prefixes_and_tokens_that_are_no_names, .timeout = 30) 
     }
     struct page stop = {.stop_at = 3};
     gives(eddy_streams(store, eddy_str(""), eddy_str(""), 100, page_one, &stop), 3);
-    gives(eddy_streams(store, eddy_str(""), eddy_str(""), 100, NULL, NULL), EDDY_EINVAL);
     eddy_close(store);
 }
 
@@ -260,8 +255,6 @@ Test(api_look, facts_of_the_store, .timeout = 20) {
     cr_assert_leq(facts.free, facts.reserved);
     facts.size = 0;
     gives(eddy_info(store, &facts), EDDY_EINVAL);
-    gives(eddy_info(store, NULL), EDDY_EINVAL);
-    gives(eddy_info(NULL, &facts), EDDY_EINVAL);
     eddy_close(store);
 }
 
@@ -347,7 +340,7 @@ Test(api_look, members_are_the_processes_that_have_it_open, .timeout = 20) {
     cr_assert_eq(two.count, 2);
     cr_assert_eq(two.self, 1);
     cr_assert_eq(two.pid, (uint32_t)pid);
-    gives(eddy_members(guest.store, stop_at_once, NULL), -77);
+    cr_assert_eq(eddy_members(guest.store, stop_at_once, NULL), -77);
     child_kill(pid);
     uint32_t dead;
     cr_assert_leq(sandbox_members(guest.store, &dead), 2);
@@ -367,7 +360,6 @@ Test(api_look, a_sound_store_is_found_sound_by_every_kind_of_handle, .timeout = 
     eddy_store *read_only = sandbox_again(store, EDDY_READ_ONLY);
     sandbox_check(read_only);
     gives(eddy_check(store, NULL, NULL), 0);
-    gives(eddy_check(NULL, NULL, NULL), EDDY_EINVAL);
     eddy_close(read_only);
     eddy_close(store);
 }

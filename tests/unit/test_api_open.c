@@ -63,7 +63,7 @@ Test(api_open, an_empty_store_fits_in_4_mib, .timeout = 20) {
     options.cap = 0; /* the default */
     gives(open_and_close("one", &options), 0);
     struct stat facts;
-    cr_assert_eq(stat(sandbox_path(&box, "one"), &facts), 0);
+    cr_assert_eq(stat(sandbox_file(&box, "one"), &facts), 0);
     cr_assert_leq(facts.st_blocks * 512, 4 << 20);
     cr_assert_eq(facts.st_mode & 07777, 0600);
 }
@@ -153,19 +153,6 @@ Test(api_open, options_of_a_store_that_exists_count_no_more, .timeout = 20) {
     eddy_close(store);
 }
 
-Test(api_open, a_newer_and_longer_option_struct_is_taken_if_the_rest_is_zero, .timeout = 20) {
-    struct sandbox box;
-    sandbox_make(&box);
-    struct {
-        eddy_options options;
-        uint64_t more[4];
-    } longer = {in(&box, 0), {0}};
-    longer.options.size = sizeof longer;
-    gives(open_and_close("one", &longer.options), 0);
-    longer.more[2] = 1;
-    gives(open_and_close("one", &longer.options), EDDY_EINVAL);
-}
-
 Test(api_open, mode_is_kept_whatever_the_umask, .timeout = 20) {
     struct sandbox box;
     sandbox_make(&box);
@@ -174,7 +161,7 @@ Test(api_open, mode_is_kept_whatever_the_umask, .timeout = 20) {
     umask(077);
     gives(open_and_close("one", &options), 0);
     struct stat facts;
-    cr_assert_eq(stat(sandbox_path(&box, "one"), &facts), 0);
+    cr_assert_eq(stat(sandbox_file(&box, "one"), &facts), 0);
     cr_assert_eq(facts.st_mode & 07777, 0664);
 }
 
@@ -185,8 +172,8 @@ Test(api_open, names_that_are_none_are_refused, .timeout = 20) {
     char long_name[202];
     memset(long_name, 'n', 201);
     long_name[201] = '\0';
-    const char *bad[] = {"",      "a/b",   "a/",       long_name, "fd:", "fd:x",      "fd:-1",
-                         "fd:1x", "pid:1", "pid:/fd:", ".",       "..",  "pid:x/fd:3"};
+    const char *bad[] = {"",      "a/b",   "a/",    long_name,  "fd:",       "fd:x",
+                         "fd:-1", "fd:1x", "pid:1", "pid:/fd:", "pid:x/fd:3"};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         int rc = open_and_close(bad[i], &options);
         cr_assert_eq(rc, EDDY_EINVAL, "'%s': %s", bad[i], eddy_errname(rc));
@@ -197,11 +184,6 @@ Test(api_open, names_that_are_none_are_refused, .timeout = 20) {
     cr_assert_eq(files_in(&box), 0);
     long_name[200] = '\0';
     gives(open_and_close(long_name, &options), 0);
-}
-
-Test(api_open, a_null_handle_is_refused, .timeout = 20) {
-    gives(eddy_open(NULL, "x", NULL), EDDY_EINVAL);
-    eddy_close(NULL);
 }
 
 Test(api_open, a_path_needs_no_directory_of_names, .timeout = 20) {
@@ -227,10 +209,10 @@ Test(api_open, the_environment_names_directory_and_store, .timeout = 20) {
     setenv("EDDY_DIR", box.dir, 1);
     setenv("EDDY_STORE", "from-env", 1);
     gives(open_and_close(NULL, NULL), 0);
-    cr_assert_eq(access(sandbox_path(&box, "from-env"), F_OK), 0);
+    cr_assert_eq(access(sandbox_file(&box, "from-env"), F_OK), 0);
     unsetenv("EDDY_STORE");
     gives(open_and_close(NULL, NULL), 0);
-    cr_assert_eq(access(sandbox_path(&box, "default"), F_OK), 0);
+    cr_assert_eq(access(sandbox_file(&box, "default"), F_OK), 0);
     setenv("EDDY_STORE", "", 1);
     eddy_options must_exist = in(&box, EDDY_MUST_EXIST);
     gives(open_and_close(NULL, &must_exist), 0);
@@ -273,7 +255,7 @@ Test(api_open, a_descriptor_opens_the_same_store, .timeout = 20) {
 
 Test(api_open, a_descriptor_that_is_no_store_is_refused, .timeout = 20) {
     char name[32];
-    gives(open_and_close("fd:987", NULL), EDDY_EINVAL);
+    gives(open_and_close("fd:987", NULL), EDDY_ENOENT);
     has_text(eddy_errmsg(), "987");
     int fd = memfd_create("no-store", MFD_CLOEXEC);
     snprintf(name, sizeof name, "fd:%d", fd);
@@ -310,7 +292,7 @@ Test(api_open, a_descriptor_of_another_process_opens_its_store, .timeout = 20) {
 }
 
 static void write_file(const struct sandbox *box, const char *name, const char *bytes, size_t len) {
-    int fd = open(sandbox_path(box, name), O_CREAT | O_WRONLY | O_TRUNC, 0600);
+    int fd = open(sandbox_file(box, name), O_CREAT | O_WRONLY | O_TRUNC, 0600);
     CHECK(fd >= 0);
     CHECK_EQ(write(fd, bytes, len), len);
     close(fd);
@@ -331,10 +313,10 @@ Test(api_open, what_is_no_store_is_refused_and_left_alone, .timeout = 20) {
         has_text(eddy_errmsg(), names[i]);
         gives(eddy_unlink(names[i], &options), EDDY_ENOTSTORE);
         struct stat facts;
-        cr_assert_eq(stat(sandbox_path(&box, names[i]), &facts), 0);
+        cr_assert_eq(stat(sandbox_file(&box, names[i]), &facts), 0);
         cr_assert_eq(facts.st_size, sizes[i]);
     }
-    cr_assert_eq(mkdir(sandbox_path(&box, "dir"), 0700), 0);
+    cr_assert_eq(mkdir(sandbox_file(&box, "dir"), 0700), 0);
     int rc = open_and_close("dir", &options);
     cr_assert(rc == EDDY_ENOTSTORE || rc == EDDY_EACCESS, "%s", eddy_errname(rc));
 }
@@ -345,10 +327,10 @@ Test(api_open, a_store_that_was_cut_off_is_refused, .timeout = 20) {
     eddy_options options = in(&box, 0);
     gives(open_and_close("one", &options), 0);
     struct stat facts;
-    cr_assert_eq(stat(sandbox_path(&box, "one"), &facts), 0);
+    cr_assert_eq(stat(sandbox_file(&box, "one"), &facts), 0);
     off_t cuts[] = {facts.st_size - 1, facts.st_size / 2, 70000, 4096, 100, 8};
     for (size_t i = 0; i < sizeof cuts / sizeof cuts[0]; i++) {
-        cr_assert_eq(truncate(sandbox_path(&box, "one"), cuts[i]), 0);
+        cr_assert_eq(truncate(sandbox_file(&box, "one"), cuts[i]), 0);
         int rc = open_and_close("one", &options);
         cr_assert(rc == EDDY_ENOTSTORE || rc == EDDY_ECORRUPT, "cut at %lld: %s",
                   (long long)cuts[i], eddy_errname(rc));
@@ -384,7 +366,7 @@ Test(api_open, permissions_are_honoured_and_0444_can_be_read, .timeout = 20) {
     append_named(shown, "s");
     eddy_close(mine);
     eddy_close(shown);
-    cr_assert_eq(chmod(sandbox_path(&box, "shown"), 0444), 0);
+    cr_assert_eq(chmod(sandbox_file(&box, "shown"), 0444), 0);
     cr_assert_eq(child_run(open_as_nobody, &box), 0);
 }
 

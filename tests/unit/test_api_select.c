@@ -281,8 +281,8 @@ Test(api_select, what_is_no_select_is_refused, .timeout = 20) {
     eddy_store *store = sandbox_anonymous();
     eddy_store *read_only = sandbox_again(store, EDDY_READ_ONLY);
     eddy_reader *reader = (eddy_reader *)&reader;
-    eddy_select bad[7];
-    for (size_t i = 0; i < 7; i++) {
+    eddy_select bad[5];
+    for (size_t i = 0; i < 5; i++) {
         bad[i] = (eddy_select)EDDY_SELECT_INIT;
     }
     bad[0].size = 0;
@@ -290,10 +290,7 @@ Test(api_select, what_is_no_select_is_refused, .timeout = 20) {
     bad[2].flags = EDDY_FOLLOW | EDDY_BACKWARD;
     bad[3].after_version = 1;
     bad[4].to_version = 1;
-    bad[5].types = NULL;
-    bad[5].type_count = 1;
-    bad[6].stream = eddy_mem(NULL, 3);
-    for (size_t i = 0; i < 7; i++) {
+    for (size_t i = 0; i < 5; i++) {
         int rc = eddy_reader_open(store, &bad[i], &reader);
         cr_assert_eq(rc, EDDY_EINVAL, "select %zu: %s", i, eddy_errname(rc));
         cr_assert_null(reader);
@@ -303,8 +300,6 @@ Test(api_select, what_is_no_select_is_refused, .timeout = 20) {
     borrow.flags = EDDY_BORROW;
     int rc = eddy_reader_open(read_only, &borrow, &reader);
     cr_assert(rc == EDDY_EINVAL || rc == EDDY_EREADONLY, "%s", eddy_errname(rc));
-    gives(eddy_reader_open(NULL, NULL, &reader), EDDY_EINVAL);
-    gives(eddy_reader_open(store, NULL, NULL), EDDY_EINVAL);
     eddy_reader_close(NULL);
     eddy_close(read_only);
     eddy_close(store);

@@ -17,10 +17,7 @@ static int no_memory(void) {
     return eddy_error_set(EDDY_ENOMEM, "no memory for a transaction's notes");
 }
 
-static bool widen(void **at, uint32_t count, uint32_t *room, size_t size) {
-    if (count < *room) {
-        return true;
-    }
+static bool widen(void **at, uint32_t *room, size_t size) {
     uint32_t more = *room ? *room * 2 : 16;
     void *p = realloc(*at, more * size);
     if (!p) {
@@ -32,7 +29,7 @@ static bool widen(void **at, uint32_t count, uint32_t *room, size_t size) {
 }
 
 /* Room for one more in a vector. */
-#define ROOM(v) widen((void **)&(v).at, (v).count, &(v).room, sizeof *(v).at)
+#define ROOM(v) ((v).count < (v).room || widen((void **)&(v).at, &(v).room, sizeof *(v).at))
 
 void eddy_batch_init(struct eddy_batch *b) {
     memset(b, 0, sizeof *b);
@@ -337,7 +334,7 @@ int eddy_batch_append(struct eddy_batch *b, struct eddy_thread *t, uint32_t stre
     struct eddy_batch_stream *s = &b->streams.at[stream];
     struct eddy_batch_part *part = &b->parts.at[b->parts.count - 1];
     struct eddy_batch_piece *p = last_piece(b);
-    void *at = eddy_event_write(eddy_arena_raw(t->arena, p->base + p->end), event,
+    void *at = eddy_event_write(eddy_arena_raw(t->arena, p->base + p->end), event, size,
                                 (uint16_t)part->events, (uint16_t)s->part_at,
                                 (uint16_t)(s->events - s->part_first));
     if (data) {

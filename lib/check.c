@@ -41,9 +41,10 @@ static void report(void *arg, const char *room, const char *format, ...) {
 
 static void check_event(struct check *k, uint64_t offset, const eddy_word *slot, uint64_t ref) {
     struct eddy_room room = {0};
-    struct eddy_event_raw raw;
+    eddy_event raw;
+    struct eddy_event_more more;
     const struct eddy_view *v = &k->now.view;
-    int r = eddy_event_read(v, slot, ref, &room, &raw);
+    int r = eddy_event_read(v, slot, ref, &room, &raw, &more);
     unsigned long long o = (unsigned long long)offset;
     if (r < 0) {
         report(k, "event", "offset %llu: %s", o, eddy_errmsg());
@@ -51,10 +52,10 @@ static void check_event(struct check *k, uint64_t offset, const eddy_word *slot,
         report(k, "event", "offset %llu leads to an event of offset %llu", o,
                (unsigned long long)raw.offset);
     } else if (r == 1) {
-        struct eddy_shm_stream *d = eddy_stream_at(v->arena, raw.stream);
+        struct eddy_shm_stream *d = eddy_stream_at(v->arena, more.stream);
         eddy_word *version = NULL;
         k->events++;
-        k->bytes += raw.bytes;
+        k->bytes += more.bytes;
         int got = d ? eddy_stream_slot(v, d, raw.version ? raw.version : 1, NULL, &version) : -1;
         if (!d) {
             report(k, "event", "offset %llu names no stream", o);
@@ -221,7 +222,7 @@ static void check_fills(struct check *k) {
     uint64_t end = eddy_arena_reserved(a);
     for (uint64_t i = 0; i < end && k->wrong < 100; i++) {
         struct eddy_shm_extent *e = &a->extents[i];
-        /* [check.C1] acquire: pairs with [batch.P1]: blocks below the mark are whole; extents that are
+        /* [check.C1] acquire: pairs with [batch.P1], [append.P1]: blocks below the mark are whole; extents that are
          * being filled are left out, since a batch that failed takes its mark back */
         uint64_t fill = eddy_ld_acq(&e->fill);
         uint64_t w = eddy_ld_acq(&e->state);
@@ -238,7 +239,7 @@ static void check_fills(struct check *k) {
             follow_blocks(eddy_arena_raw(a, eddy_arena_extent_off(a, (uint32_t)i)), fill);
         /* [check.R3] relaxed: behind the loads, by the fence in eddy_event_same(); else it went on
          * meanwhile */
-        if (at != fill && eddy_event_same(a, (uint32_t)i, EDDY_STATE_GEN(w)) &&
+        if (at != fill && eddy_event_same(e, EDDY_STATE_GEN(w)) &&
             eddy_ld_rlx(&e->state) == w && eddy_ld_rlx(&e->fill) == fill) {
             report(k, "event", "extent %llu has no block at byte %llu", (unsigned long long)i,
                    (unsigned long long)at);

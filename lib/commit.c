@@ -25,16 +25,6 @@
 
 enum { LIST_WORDS_PER_EXTENT = EDDY_EXTENT_SIZE / 8 };
 
-/* One try, as of s. */
-struct attempt {
-    uint64_t s;
-    uint64_t empty;
-    uint64_t first_offset; /* of its events */
-    struct eddy_ring_copy after; /* the totals: before it, then after it */
-    unsigned which; /* of our buffers */
-    uint64_t groups;
-};
-
 /* A descriptor by name: from this thread's own notes, the process's directory, or the index. */
 static int find_stream(const struct eddy_committer *c, eddy_bytes name, uint64_t hash,
                        uint64_t *desc) {
@@ -83,11 +73,6 @@ static int resolve(const struct eddy_committer *c, struct eddy_batch *b, uint32_
     return 0;
 }
 
-static bool holds(int64_t expected, uint64_t actual) {
-    return expected == EDDY_ANY || (expected == EDDY_EXISTS && actual > 0) ||
-           (expected >= 0 && (uint64_t)expected == actual);
-}
-
 static int conflict(const struct eddy_batch *b, uint32_t i, eddy_result *result) {
     const struct eddy_batch_condition *k = &b->conditions.at[i];
     eddy_bytes name = eddy_batch_name(b, k->stream);
@@ -114,7 +99,7 @@ static int conflict(const struct eddy_batch *b, uint32_t i, eddy_result *result)
 static int check_conditions(struct eddy_batch *b, eddy_result *result) {
     for (uint32_t i = 0; i < b->conditions.count; i++) {
         const struct eddy_batch_condition *k = &b->conditions.at[i];
-        if (!holds(k->expected, b->streams.at[k->stream].base)) {
+        if (!eddy_commit_holds(k->expected, b->streams.at[k->stream].base)) {
             return conflict(b, i, result);
         }
     }
@@ -145,7 +130,7 @@ static int make_stream(const struct eddy_committer *c, struct eddy_batch *b, uin
 }
 
 /* Streams: descriptors for the new ones, versions and bytes for those that are there. */
-static int plan_streams(const struct eddy_committer *c, struct eddy_batch *b, struct attempt *t) {
+static int plan_streams(const struct eddy_committer *c, struct eddy_batch *b, struct eddy_attempt *t) {
     struct eddy_arena *a = c->thread->arena;
     for (uint32_t i = 0; i < b->streams.count; i++) {
         struct eddy_batch_stream *s = &b->streams.at[i];
@@ -213,7 +198,7 @@ static int plan_versions(const struct eddy_committer *c, const struct eddy_batch
 }
 
 /* Evaluates as of t->s: 0, EDDY_ECONFLICT, or another error. */
-static int evaluate(const struct eddy_committer *c, struct eddy_batch *b, struct attempt *t,
+static int evaluate(const struct eddy_committer *c, struct eddy_batch *b, struct eddy_attempt *t,
                     eddy_result *result) {
     for (uint32_t i = 0; i < b->streams.count; i++) {
         int r = resolve(c, b, i);
@@ -266,35 +251,42 @@ static int list_room(struct eddy_thread *t, unsigned which, size_t words) {
 }
 
 /* Writes list and header into a buffer that is free to be written. */
-static int write_buffer(const struct eddy_committer *c, struct attempt *t) {
-    struct eddy_thread *thread = c->thread;
+static void write_buffer(struct eddy_thread *thread, struct eddy_attempt *t, const uint64_t *words,
+                         size_t count) {
     struct eddy_shm_buffer *buffer = &thread->slot->buffer[t->which];
-    size_t words = c->plan->sets.count;
-    int r = list_room(thread, t->which, words);
-    if (r < 0) {
-        return r;
-    }
     eddy_word *list = buffer->list;
-    t->after.words = words;
+    t->after.words = count;
     t->after.list_off = 0;
-    if (words > EDDY_LIST_INLINE) {
+    if (count > EDDY_LIST_INLINE) {
         t->after.list_off = thread->list_off[t->which];
         list = eddy_arena_raw(thread->arena, t->after.list_off);
     }
     eddy_ring_reuse();
-    for (size_t i = 0; i < words; i++) {
+    for (size_t i = 0; i < count; i++) {
         /* [commit.R2] relaxed: ours until the commit, which releases it */
-        eddy_st_rlx(&list[i], c->plan->sets.at[i]);
+        eddy_st_rlx(&list[i], words[i]);
     }
     t->after.seq = t->s;
     t->after.groups = t->groups;
     eddy_ring_write_header(&buffer->head, &t->after);
-    return 0;
 }
 
-/* Steps A and B. */
-static int look(const struct eddy_committer *c, int64_t now_ns, struct attempt *t) {
-    struct eddy_thread *thread = c->thread;
+int eddy_commit_try(struct eddy_thread *thread, struct eddy_attempt *t, const uint64_t *words,
+                    size_t count) {
+    int r = list_room(thread, t->which, count);
+    if (r < 0) {
+        return r;
+    }
+    write_buffer(thread, t, words, count);
+    if (!eddy_ring_commit(thread->arena, t->s, t->empty,
+                          eddy_ring_buffer(thread->idx, t->which))) {
+        return 0;
+    }
+    eddy_apply_own(thread, t->s, words, count, t->groups);
+    return 1;
+}
+
+int eddy_commit_look(struct eddy_thread *thread, int64_t now_ns, struct eddy_attempt *t) {
     uint32_t tail;
     do {
         int r = eddy_apply_help(thread, &t->s, &t->empty);
@@ -311,7 +303,7 @@ static int look(const struct eddy_committer *c, int64_t now_ns, struct attempt *
     return 0;
 }
 
-static void answer(const struct eddy_batch *b, const struct attempt *t, eddy_result *result) {
+static void answer(const struct eddy_batch *b, const struct eddy_attempt *t, eddy_result *result) {
     result->recorded_ns = t->after.time_ns;
     if (b->events.count > 0) {
         const struct eddy_batch_event *last = &b->events.at[b->events.count - 1];
@@ -323,21 +315,19 @@ static void answer(const struct eddy_batch *b, const struct attempt *t, eddy_res
 
 /* Tries until it is committed or refused. */
 static int attempt_all(const struct eddy_committer *c, struct eddy_batch *b, int64_t now_ns,
-                       struct attempt *t, eddy_result *result) {
+                       struct eddy_attempt *t, eddy_result *result) {
     struct eddy_thread *thread = c->thread;
     for (uint64_t tries = 0;; tries++) {
         if (tries > 0) {
             eddy_thread_count(thread, EDDY_COUNT_RETRIES, 1);
         }
         eddy_plan_reset(c->plan);
-        int r = look(c, now_ns, t);
+        int r = eddy_commit_look(thread, now_ns, t);
         if (r < 0) {
             return r;
         }
         r = evaluate(c, b, t, result);
-        if (r == 0 && b->events.count > 0) {
-            r = write_buffer(c, t);
-        } else {
+        if (r < 0 || b->events.count == 0) {
             /* [commit.F1] acquire fence: alone: the loads of the evaluation stand before the load
              * of the word: what they showed (a failed condition, even damage) was so while the word
              * was empty; else it may be a mixture of two states, which says nothing */
@@ -347,14 +337,10 @@ static int attempt_all(const struct eddy_committer *c, struct eddy_batch *b, int
             }
             return r;
         }
-        if (r < 0) {
-            return r;
-        }
         answer(b, t, result);
-        if (eddy_ring_commit(thread->arena, t->s, t->empty,
-                             eddy_ring_buffer(thread->idx, t->which))) {
-            eddy_apply_own(thread, t->s, c->plan->sets.at, c->plan->sets.count, t->groups);
-            return 1;
+        r = eddy_commit_try(thread, t, c->plan->sets.at, c->plan->sets.count);
+        if (r != 0) {
+            return r;
         }
     }
 }
@@ -371,7 +357,7 @@ static void note_streams(const struct eddy_committer *c, struct eddy_batch *b) {
 int eddy_commit(const struct eddy_committer *c, struct eddy_batch *b, int64_t now_ns,
                 eddy_result *result) {
     struct eddy_thread *thread = c->thread;
-    struct attempt t;
+    struct eddy_attempt t;
     memset(result, 0, offsetof(eddy_result, stream) + 1);
     int r = eddy_batch_close(b, thread);
     if (r == 0) {

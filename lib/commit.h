@@ -5,6 +5,7 @@
 #include "batch.h"
 #include "directory.h"
 #include "plan.h"
+#include "ring.h"
 
 struct eddy_committer {
     struct eddy_thread *thread;
@@ -17,5 +18,29 @@ struct eddy_committer {
  * clock's time. *result has the offsets. */
 int eddy_commit(const struct eddy_committer *committer, struct eddy_batch *batch, int64_t now_ns,
                 eddy_result *result);
+
+/* The steps of a commit, for those who evaluate in their own way. */
+
+/* One try, as of s. */
+struct eddy_attempt {
+    uint64_t s;
+    uint64_t empty;
+    uint64_t first_offset;       /* of its events */
+    struct eddy_ring_copy after; /* the totals: before it; to be made those after it */
+    unsigned which;              /* of our buffers */
+    uint64_t groups;
+};
+
+/* Helps, and looks at the state of the store before s. 0 or EDDY_ECORRUPT. Inside the span. */
+int eddy_commit_look(struct eddy_thread *thread, int64_t now_ns, struct eddy_attempt *attempt);
+/* Writes a list and its header, commits and applies: 1; 0 if somebody else was faster. */
+int eddy_commit_try(struct eddy_thread *thread, struct eddy_attempt *attempt,
+                    const uint64_t *words, size_t count);
+
+/* Does a stream at version `actual` meet the expectation? */
+static inline bool eddy_commit_holds(int64_t expected, uint64_t actual) {
+    return expected == EDDY_ANY || (expected == EDDY_EXISTS && actual > 0) ||
+           (expected >= 0 && (uint64_t)expected == actual);
+}
 
 #endif

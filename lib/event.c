@@ -9,38 +9,16 @@ static uint64_t up8(uint64_t n) {
     return (n + 7) & ~UINT64_C(7);
 }
 
-static uint16_t flags_of(const eddy_new_event *e) {
-    unsigned flags = 0;
-    if (e->time_ns != 0 || (e->flags & EDDY_TIME_GIVEN)) {
-        flags |= EDDY_EVENT_TIME;
-    }
-    if (e->shard != 0) {
-        flags |= EDDY_EVENT_SHARD;
-    }
-    return (uint16_t)flags;
-}
-
-static uint64_t fixed_size(unsigned flags) {
-    return sizeof(struct eddy_shm_event) + ((flags & EDDY_EVENT_TIME) ? 8 : 0) +
-           ((flags & EDDY_EVENT_SHARD) ? 8 : 0);
-}
-
-uint64_t eddy_event_size(const eddy_new_event *e) {
-    return up8(fixed_size(flags_of(e)) + e->data.len + e->metadata.len + e->type.len + e->id.len);
-}
-
-static unsigned char *put(unsigned char *at, eddy_bytes b) {
+static inline unsigned char *put(unsigned char *at, eddy_bytes b) {
     if (b.len > 0 && b.ptr) {
         eddy_copy_in(at, b.ptr, b.len);
     }
     return at + b.len;
 }
 
-void *eddy_event_write(void *at, const eddy_new_event *e, uint16_t index, uint16_t stream,
-                       uint16_t step) {
-    unsigned flags = flags_of(e);
-    uint64_t size = up8(fixed_size(flags) + e->data.len + e->metadata.len + e->type.len +
-                        e->id.len);
+void *eddy_event_write(void *at, const eddy_new_event *e, uint64_t size, uint16_t index,
+                       uint16_t stream, uint16_t step) {
+    unsigned flags = eddy_event_flags(e);
     EDDY_PUT(struct eddy_shm_event, at,
              {
                  .size8 = (uint32_t)(size / 8),
@@ -69,11 +47,6 @@ void *eddy_event_write(void *at, const eddy_new_event *e, uint16_t index, uint16
     return data;
 }
 
-void eddy_event_set_head(void *at, uint64_t head) {
-    EDDY_PUT(uint16_t, (unsigned char *)at + offsetof(struct eddy_shm_event, head8),
-             (uint16_t)(head / 8));
-}
-
 int eddy_room_for(struct eddy_room *b, size_t room) {
     if (room > b->room) {
         size_t more = room < 4096 ? 4096 : room + room / 4;
@@ -88,19 +61,19 @@ int eddy_room_for(struct eddy_room *b, size_t room) {
 }
 
 /* Is the header one that can stand at `within` bytes in a piece of memory of `size` bytes? */
-static bool plausible(const struct eddy_shm_event *h, uint64_t within, uint64_t size) {
-    uint64_t need = fixed_size(h->flags) + (uint64_t)h->data_len + h->meta_len + h->type_len +
+static inline bool plausible(const struct eddy_shm_event *h, uint64_t within, uint64_t size) {
+    uint64_t need = eddy_event_fixed_size(h->flags) + (uint64_t)h->data_len + h->meta_len + h->type_len +
                     h->id_len;
     uint64_t bytes = (uint64_t)h->size8 * 8;
     return h->kind == EDDY_BLOCK_EVENT && h->flags <= EDDY_EVENT_FLAGS && bytes == up8(need) &&
-           bytes <= size - within && (uint64_t)h->head8 * 8 + sizeof(struct eddy_shm_head) <= size;
+           bytes <= size - within;
 }
 
 /* Fills in what the block says; p is behind its fixed header, in a copy or in place. */
-static void parse(const struct eddy_shm_event *h, const unsigned char *p,
-                  struct eddy_event_raw *out) {
+static inline void parse(const struct eddy_shm_event *h, const unsigned char *p, eddy_event *out) {
     out->time_ns = out->recorded_ns;
     out->shard = 0;
+    out->reserved = 0;
     if (h->flags & EDDY_EVENT_TIME) {
         memcpy(&out->time_ns, p, 8);
         p += 8;
@@ -109,7 +82,6 @@ static void parse(const struct eddy_shm_event *h, const unsigned char *p,
         memcpy(&out->shard, p, 8);
         p += 8;
     }
-    out->bytes = h->size8 < UINT32_MAX / 8 ? h->size8 * 8 : UINT32_MAX;
     out->data = eddy_mem(p, h->data_len);
     p += h->data_len;
     out->metadata = eddy_mem(p, h->meta_len);
@@ -124,83 +96,80 @@ static int damaged(uint64_t ref) {
                           "`eddy check`", (unsigned long long)ref);
 }
 
-/* The memory that a block at ref may use: its extent, or its run of extents. */
-static bool piece_of(struct eddy_arena *a, uint64_t ref, uint32_t *idx, uint64_t *base,
-                     uint64_t *size) {
-    if (ref % 8 != 0 || !eddy_arena_at(a, ref, sizeof(struct eddy_shm_event))) {
-        return false;
-    }
-    *idx = eddy_arena_extent_of(a, ref);
-    *base = eddy_arena_extent_off(a, *idx);
-    *size = EDDY_EXTENT_SIZE;
-    /* [event.R2] relaxed: written before the state that the caller acquired; checked here */
-    uint64_t info = eddy_ld_rlx(&a->extents[*idx].info);
-    if (EDDY_INFO_KIND(info) == EDDY_KIND_LARGE) {
-        *size = (uint64_t)EDDY_INFO_RUN(info) * EDDY_EXTENT_SIZE;
-    }
-    return ref - *base + sizeof(struct eddy_shm_event) <= *size &&
-           eddy_arena_at(a, *base, *size) != NULL;
-}
-
-static bool read_head(const unsigned char *base, uint64_t size, const struct eddy_shm_event *h,
-                      struct eddy_event_raw *out) {
+/* What the head of the event's part says. */
+static inline bool read_head(const unsigned char *base, uint64_t size,
+                             const struct eddy_shm_event *h, eddy_event *out,
+                             struct eddy_event_more *more) {
     struct eddy_shm_head head;
     struct eddy_shm_part part;
-    const unsigned char *at = base + (uint64_t)h->head8 * 8;
-    uint64_t off = (uint64_t)h->head8 * 8 + eddy_event_head_size(h->stream);
-    if (off + sizeof part > size) {
+    uint64_t at = (uint64_t)h->head8 * 8;
+    uint64_t entry = at + eddy_event_head_size(h->stream);
+    if (entry + sizeof part > size) {
         return false;
     }
-    eddy_copy_out(&head, at, sizeof head);
-    eddy_copy_out(&part, base + off, sizeof part);
+    eddy_copy_out(&head, base + at, sizeof head);
+    eddy_copy_out(&part, base + entry, sizeof part);
     out->tx_offset = head.tx_offset;
     out->tx_count = head.tx_count;
     out->offset = head.tx_offset + head.first + h->index;
     out->recorded_ns = head.recorded_ns;
-    out->stream = part.stream;
     out->version = part.version + h->step;
+    more->stream = part.stream;
     return head.kind == EDDY_BLOCK_HEAD && h->stream < head.streams;
 }
 
+/* The bytes that a block in the extent may use: the extent's, or those of its run. 0: none. */
+static inline uint64_t piece_size(struct eddy_arena *a, const struct eddy_shm_extent *e,
+                                  uint64_t base) {
+    /* [event.R2] relaxed: written before the state that the caller acquired; checked here */
+    uint64_t info = eddy_ld_rlx(&e->info);
+    if (__builtin_expect(EDDY_INFO_KIND(info) == EDDY_KIND_LARGE, 0)) {
+        uint64_t size = (uint64_t)EDDY_INFO_RUN(info) * EDDY_EXTENT_SIZE;
+        return eddy_arena_at(a, base, size) ? size : 0;
+    }
+    return EDDY_EXTENT_SIZE;
+}
+
 int eddy_event_read(const struct eddy_view *v, const eddy_word *slot, uint64_t ref,
-                    struct eddy_room *buffer, struct eddy_event_raw *out) {
+                    struct eddy_room *room, eddy_event *event, struct eddy_event_more *more) {
     struct eddy_arena *a = v->arena;
     struct eddy_shm_event h;
-    uint32_t idx;
-    uint32_t gen;
-    uint64_t base_off;
-    uint64_t size;
-    if (!eddy_arena_at(a, ref, sizeof h)) {
+    if (ref % 8 != 0 || !eddy_arena_at(a, ref, sizeof h)) {
         return damaged(ref);
     }
-    bool live = eddy_event_extent(a, eddy_arena_extent_of(a, ref), &gen);
-    /* The slot again, now that we have the generation: so that it is that of this event. */
+    uint64_t within = (ref - a->extents_off) & (EDDY_EXTENT_SIZE - 1);
+    const struct eddy_shm_extent *e = &a->extents[eddy_arena_extent_of(a, ref)];
+    /* [event.C1] acquire: pairs with [extent.P1], [extent.P2], [extent.P3]. The generation first,
+     * then the slot once more: so that the generation is that of this event. */
+    uint64_t state = eddy_ld_acq(&e->state);
     if (eddy_view_load(v, slot) != ref) {
         return 0;
     }
-    if (!live || !piece_of(a, ref, &idx, &base_off, &size)) {
+    uint64_t size = piece_size(a, e, ref - within);
+    if (EDDY_STATE_OF(state) < EDDY_OWNED || EDDY_STATE_OF(state) > EDDY_SEALED ||
+        within + sizeof h > size) {
         return damaged(ref);
     }
-    const unsigned char *base = eddy_arena_raw(a, base_off);
     const unsigned char *at = eddy_arena_raw(a, ref);
     eddy_copy_out(&h, at, sizeof h);
-    bool good = plausible(&h, ref - base_off, size) && read_head(base, size, &h, out);
+    bool good = plausible(&h, within, size) && read_head(at - within, size, &h, event, more);
     const unsigned char *body = at + sizeof h;
-    if (good && buffer) {
-        size_t rest = (size_t)h.size8 * 8 - sizeof h;
-        int r = eddy_room_for(buffer, rest);
+    more->bytes = (uint64_t)h.size8 * 8;
+    if (good && room) {
+        size_t rest = more->bytes - sizeof h;
+        int r = rest > room->room ? eddy_room_for(room, rest) : 0;
         if (r < 0) {
             return r;
         }
-        eddy_copy_out(buffer->bytes, body, rest);
-        body = buffer->bytes;
+        eddy_copy_out(room->bytes, body, rest);
+        body = room->bytes;
     }
-    if (!eddy_event_same(a, idx, gen)) {
+    if (!eddy_event_same(e, EDDY_STATE_GEN(state))) {
         return 0;
     }
     if (!good) {
         return damaged(ref);
     }
-    parse(&h, body, out);
+    parse(&h, body, event);
     return 1;
 }

@@ -82,7 +82,7 @@ static void release(struct eddy_arena *a, uint32_t idx) {
     /* [extent.R12] relaxed: ours; so that between its next taking and its next description nobody
      * takes it for what it was */
     eddy_st_rlx(&e->info, 0);
-    /* [extent.P2] acq_rel: pairs with [extent.C1], [event.C1]. Free. */
+    /* [extent.P2] acq_rel: pairs with [extent.C1], [event.C1], [reader.C1]. Free. */
     if (EDDY_STATE_OF(was) == EDDY_FREE || !eddy_cas_ar(&e->state, &was, now)) {
         return;
     }

@@ -18,10 +18,10 @@ static int take_slot(struct eddy_reader *r, const struct eddy_member *member) {
     struct eddy_arena *a = &r->store->arena;
     for (uint32_t i = 0; i < a->readers_max; i++) {
         struct eddy_shm_reader *slot = &a->readers[i];
-        /* [reader.C1] acquire: pairs with [maintain.P1], [follow.P2] */
+        /* [follow.C3] acquire: pairs with [maintain.P1], [follow.P2] */
         uint64_t was = eddy_ld_acq(&slot->state);
         uint64_t now = EDDY_SLOT(EDDY_SLOT_GEN(was) + 1, member->idx);
-        /* [reader.P1] acq_rel: pairs with [maintain.C1]. Ours. Death after: swept with its member */
+        /* [follow.P1] acq_rel: pairs with [maintain.C1]. Ours. Death after: swept with its member */
         if (!EDDY_SLOT_LIVE(was) && eddy_cas_ar(&slot->state, &was, now)) {
             r->slot = i;
             return 0;
@@ -47,7 +47,7 @@ static void give_slot(struct eddy_reader *r) {
         /* [follow.R1] relaxed: ours */
         uint64_t was = eddy_ld_rlx(&slot->state);
         eddy_st_rlx(&slot->pin, 0);
-        /* [follow.P2] release: pairs with [reader.C1]. Free. Death before: swept. */
+        /* [follow.P2] release: pairs with [follow.C3]. Free. Death before: swept. */
         eddy_st_rel(&slot->state, (uint64_t)EDDY_SLOT_GEN(was) << 32);
         r->slot = UINT32_MAX;
     }
@@ -71,11 +71,12 @@ static int rejoin(struct eddy_reader *r) {
     return got;
 }
 
-int eddy_reader_enter(struct eddy_reader *r, struct eddy_context **c) {
+int eddy_reader_enter_slow(struct eddy_reader *r, struct eddy_context **c) {
     int got = eddy_store_context(r->store, false, c);
     if (got == 0 && r->life != r->store->life) {
         got = rejoin(r);
     }
+    r->last = got == 0 ? *c : NULL;
     return got;
 }
 

@@ -54,13 +54,13 @@ static void judge_blocks(struct eddy_thread *t, uint32_t member) {
 static void clear_readers(struct eddy_arena *a, uint32_t member) {
     for (uint32_t i = 0; i < a->readers_max; i++) {
         struct eddy_shm_reader *r = &a->readers[i];
-        /* [maintain.C1] acquire: pairs with [reader.P1] */
+        /* [maintain.C1] acquire: pairs with [follow.P1] */
         uint64_t w = eddy_ld_acq(&r->state);
         if (EDDY_SLOT_LIVE(w) && EDDY_SLOT_MEMBER(w) == member) {
             eddy_wait_sweep(a, i);
             /* [maintain.R2] relaxed: its owner is dead */
             eddy_st_rlx(&r->pin, 0);
-            /* [maintain.P1] release: pairs with [reader.C1]. Free. Death before: done again. */
+            /* [maintain.P1] release: pairs with [follow.C3]. Free. Death before: done again. */
             eddy_st_rel(&r->state, (uint64_t)EDDY_SLOT_GEN(w) << 32);
         }
     }

@@ -15,17 +15,19 @@ static int no_memory(void) {
     return eddy_error_set(EDDY_ENOMEM, "no memory for a transaction's notes");
 }
 
-static int room_for(struct eddy_plan_words *w, size_t more) {
-    if (w->count + more > w->room) {
-        size_t room = w->room * 2 + more + 64;
-        uint64_t *at = realloc(w->at, room * sizeof *at);
-        if (!at) {
-            return no_memory();
-        }
-        w->at = at;
-        w->room = room;
+static int widen(struct eddy_plan_words *w, size_t more) {
+    size_t room = w->room * 2 + more + 64;
+    uint64_t *at = realloc(w->at, room * sizeof *at);
+    if (!at) {
+        return no_memory();
     }
+    w->at = at;
+    w->room = room;
     return 0;
+}
+
+static inline int room_for(struct eddy_plan_words *w, size_t more) {
+    return __builtin_expect(w->count + more <= w->room, 1) ? 0 : widen(w, more);
 }
 
 void eddy_plan_init(struct eddy_plan *p, struct eddy_thread *t) {
@@ -42,12 +44,14 @@ void eddy_plan_fini(struct eddy_plan *p) {
     eddy_overlay_fini(&p->own);
 }
 
-static void clear(struct eddy_plan *p) {
+static inline void clear(struct eddy_plan *p) {
     p->sets.count = 0;
     p->swaps.count = 0;
     p->maxima.count = 0;
     p->taken_count = 0;
-    eddy_overlay_clear(&p->own);
+    if (p->own.count > 0) {
+        eddy_overlay_clear(&p->own);
+    }
 }
 
 void eddy_plan_reset(struct eddy_plan *p) {
@@ -69,26 +73,26 @@ void eddy_plan_done(struct eddy_plan *p) {
 }
 
 int eddy_plan_finish(struct eddy_plan *p) {
-    int r = room_for(&p->sets, p->swaps.count + p->maxima.count);
-    if (r == 0) {
-        uint64_t *to = p->sets.at + p->sets.count;
-        if (p->swaps.count > 0) {
-            memcpy(to, p->swaps.at, p->swaps.count * 8);
-        }
-        if (p->maxima.count > 0) {
-            memcpy(to + p->swaps.count, p->maxima.at, p->maxima.count * 8);
-        }
-        p->sets.count += p->swaps.count + p->maxima.count;
+    struct eddy_plan_words *w = &p->sets;
+    int r = room_for(w, p->swaps.count + p->maxima.count);
+    if (r < 0) {
+        return r;
     }
-    return r;
+    for (size_t i = 0; i < p->swaps.count; i++) {
+        w->at[w->count++] = p->swaps.at[i];
+    }
+    for (size_t i = 0; i < p->maxima.count; i++) {
+        w->at[w->count++] = p->maxima.at[i];
+    }
+    return 0;
 }
 
-static uint64_t off_of(const struct eddy_plan *p, const void *at) {
+static inline uint64_t off_of(const struct eddy_plan *p, const void *at) {
     return eddy_arena_off(p->thread->arena, at);
 }
 
 /* Is the block at off one that this plan took? */
-static bool is_private(const struct eddy_plan *p, uint64_t off) {
+static inline bool is_private(const struct eddy_plan *p, uint64_t off) {
     return off != 0 && p->own.count != 0 && eddy_overlay_over(&p->own, off, 0) == off;
 }
 
@@ -241,40 +245,49 @@ static int leaf_of(struct eddy_plan *p, eddy_word *root, bool private, uint64_t 
     return r;
 }
 
-static uint64_t value_at(const struct eddy_plan_values *v, uint32_t k) {
+static inline uint64_t value_at(const struct eddy_plan_values *v, uint32_t k) {
     return v->refs ? v->refs[k] : v->base + k;
 }
 
-/* Entries for `count` slots in a row of one shared leaf, or plain stores into a private one. */
-static int fill_slots(struct eddy_plan *p, eddy_word *slot, bool private, uint32_t count,
-                      struct eddy_plan_values v) {
-    if (private) {
-        for (uint32_t k = 0; k < count; k++) {
-            /* [plan.R4] relaxed: private until the list is committed */
-            eddy_st_rlx(&slot[k], value_at(&v, k));
-        }
-        return 0;
+static void fill_private(eddy_word *slot, uint32_t count, const struct eddy_plan_values *v) {
+    for (uint32_t k = 0; k < count; k++) {
+        /* [plan.R4] relaxed: private until the list is committed */
+        eddy_st_rlx(&slot[k], value_at(v, k));
     }
+}
+
+/* Entries for `count` slots in a row of one shared leaf. */
+static inline int fill_shared(struct eddy_plan *p, const eddy_word *slot, uint32_t count,
+                              const struct eddy_plan_values *v) {
     struct eddy_plan_words *w = &p->sets;
     int r = room_for(w, 2 * (size_t)count + 2);
     if (r < 0) {
         return r;
     }
     uint64_t off = off_of(p, slot);
-    if (!v.refs) {
+    if (!v->refs) {
         w->at[w->count++] = EDDY_REDO(EDDY_REDO_RUN, count, off);
-        w->at[w->count++] = v.base;
+        w->at[w->count++] = v->base;
         return 0;
     }
     for (uint32_t k = 0; k < count;) {
         uint32_t n = count - k < EDDY_REDO_REFS_MAX ? count - k : EDDY_REDO_REFS_MAX;
         w->at[w->count++] = EDDY_REDO(EDDY_REDO_REFS, n, off + 8 * (uint64_t)k);
         for (uint32_t i = 0; i < n; i++) {
-            w->at[w->count++] = v.refs[k + i];
+            w->at[w->count++] = v->refs[k + i];
         }
         k += n;
     }
     return 0;
+}
+
+static inline int fill_slots(struct eddy_plan *p, eddy_word *slot, bool private, uint32_t count,
+                             const struct eddy_plan_values *v) {
+    if (private) {
+        fill_private(slot, count, v);
+        return 0;
+    }
+    return fill_shared(p, slot, count, v);
 }
 
 /* The leaf that was used last, if the number lies in it and it still is. */
@@ -314,7 +327,7 @@ static int numbers_under(struct eddy_plan *p, eddy_word *root, bool root_private
                 remember(p, near, number, leaf);
             }
         }
-        int r = fill_slots(p, &leaf->slot[at], private, n, v);
+        int r = fill_slots(p, &leaf->slot[at], private, n, &v);
         if (r < 0) {
             return r;
         }
@@ -352,6 +365,24 @@ static int leaf8_of(struct eddy_plan *p, struct eddy_shm_stream *s, bool private
     return r < 0 ? r : link_cell(p, &s->leaf8, private, 0, off_of(p, *leaf));
 }
 
+/* As many of the versions as lie in one place: the descriptor, the small leaf, or the trie. */
+static int versions_in(struct eddy_plan *p, struct eddy_shm_stream *s, bool private,
+                       struct eddy_trie_leaf *near, uint64_t version, uint32_t n,
+                       struct eddy_plan_values v) {
+    if (version >= EDDY_TRIE_VERSION) {
+        return numbers_under(p, &s->root, private, near, version - EDDY_TRIE_VERSION, n, v);
+    }
+    if (version <= EDDY_INLINE_SLOTS) {
+        return fill_slots(p, &s->slot[version - 1], private, n, &v);
+    }
+    struct eddy_shm_node *leaf;
+    bool leaf_private;
+    int r = leaf8_of(p, s, private, &leaf, &leaf_private);
+    return r < 0 ? r
+                 : fill_slots(p, &leaf->slot[version - 1 - EDDY_INLINE_SLOTS], leaf_private, n,
+                              &v);
+}
+
 int eddy_plan_versions(struct eddy_plan *p, struct eddy_shm_stream *s, uint64_t hash,
                        uint64_t version, uint32_t count, uint64_t first_offset) {
     bool private = is_private(p, off_of(p, s));
@@ -359,25 +390,12 @@ int eddy_plan_versions(struct eddy_plan *p, struct eddy_shm_stream *s, uint64_t 
     struct eddy_trie_leaf *near =
         !private && known->desc == off_of(p, s) ? &known->leaf : NULL;
     while (count > 0) {
-        uint64_t end = version <= EDDY_INLINE_SLOTS   ? EDDY_INLINE_SLOTS + 1
-                       : version < EDDY_TRIE_VERSION ? EDDY_TRIE_VERSION
-                                                      : UINT64_MAX;
+        uint64_t end = version >= EDDY_TRIE_VERSION   ? UINT64_MAX
+                       : version <= EDDY_INLINE_SLOTS ? EDDY_INLINE_SLOTS + 1
+                                                      : EDDY_TRIE_VERSION;
         uint32_t n = end - version < count ? (uint32_t)(end - version) : count;
         struct eddy_plan_values v = {.base = first_offset};
-        int r;
-        if (version <= EDDY_INLINE_SLOTS) {
-            r = fill_slots(p, &s->slot[version - 1], private, n, v);
-        } else if (version < EDDY_TRIE_VERSION) {
-            struct eddy_shm_node *leaf;
-            bool leaf_private;
-            r = leaf8_of(p, s, private, &leaf, &leaf_private);
-            if (r == 0) {
-                r = fill_slots(p, &leaf->slot[version - 1 - EDDY_INLINE_SLOTS], leaf_private, n,
-                               v);
-            }
-        } else {
-            r = numbers_under(p, &s->root, private, near, version - EDDY_TRIE_VERSION, n, v);
-        }
+        int r = versions_in(p, s, private, near, version, n, v);
         if (r < 0) {
             return r;
         }

@@ -40,7 +40,7 @@ static void unpin(struct eddy_reader *r) {
 }
 
 /* The stream's name, from the cache or the descriptor. */
-static int name_of(struct eddy_reader *r, struct eddy_arena *a, uint64_t desc) {
+static inline int name_of(struct eddy_reader *r, struct eddy_arena *a, uint64_t desc) {
     struct eddy_reader_name *n = &r->name;
     if (n->desc == desc && eddy_block_tag(a, desc) == n->tag) {
         return 0;
@@ -52,16 +52,18 @@ static int name_of(struct eddy_reader *r, struct eddy_arena *a, uint64_t desc) {
     eddy_bytes name = eddy_stream_name(s);
     eddy_copy_out(n->bytes, name.ptr, name.len);
     memcpy(r->id, n->bytes, name.len);
+    r->id_version = 0;
     n->len = (uint32_t)name.len;
     n->desc = desc;
     n->tag = eddy_block_tag(a, desc);
     return 0;
 }
 
-/* "<stream>-<version>": what an event without an id is called. */
-static eddy_bytes default_id(struct eddy_reader *r, uint64_t version) {
+/* "<stream>-<version>": what an event without an id is called. The name stands there already. */
+static void write_id(struct eddy_reader *r, uint64_t version) {
     char digits[20];
     unsigned n = sizeof digits;
+    r->id_version = version;
     do {
         digits[--n] = (char)('0' + version % 10);
         version /= 10;
@@ -69,29 +71,25 @@ static eddy_bytes default_id(struct eddy_reader *r, uint64_t version) {
     char *end = r->id + r->name.len;
     *end++ = '-';
     memcpy(end, digits + n, sizeof digits - n);
-    return eddy_mem(r->id, r->name.len + 1 + sizeof digits - n);
+    r->id_len = r->name.len + 1 + (unsigned)sizeof digits - n;
 }
 
-static void fill_event(struct eddy_reader *r, const struct eddy_event_raw *raw, eddy_event *e) {
-    e->offset = raw->offset;
-    e->version = raw->version;
-    e->stream = eddy_mem(r->name.bytes, r->name.len);
-    e->type = raw->type;
-    e->id = raw->id.len ? raw->id : default_id(r, raw->version);
-    e->data = raw->data;
-    e->metadata = raw->metadata;
-    e->time_ns = raw->time_ns;
-    e->recorded_ns = raw->recorded_ns;
-    e->shard = raw->shard;
-    e->tx_offset = raw->tx_offset;
-    e->tx_count = raw->tx_count;
-    e->reserved = 0;
+static inline eddy_bytes default_id(struct eddy_reader *r, uint64_t version) {
+    char *last = &r->id[r->id_len - 1];
+    if (version == r->id_version + 1 && r->id_version != 0 && *last != '9') {
+        ++*last;
+        r->id_version = version;
+    } else {
+        write_id(r, version);
+    }
+    return eddy_mem(r->id, r->id_len);
 }
 
-int eddy_reader_load(struct eddy_reader *r, struct eddy_context *c, const eddy_word *slot,
-                     uint64_t ref, eddy_event *event) {
+/* The event that a slot of the offset trie leads to: 1, AGAIN, or an error. */
+static inline int load_event(struct eddy_reader *r, struct eddy_context *c, const eddy_word *slot,
+                             uint64_t ref, eddy_event *event) {
     struct eddy_arena *a = &r->store->arena;
-    struct eddy_event_raw raw;
+    struct eddy_event_more more;
     bool borrow = (r->select.flags & EDDY_BORROW) != 0;
     if (borrow) {
         if (!eddy_arena_at(a, ref, 8)) {
@@ -100,19 +98,21 @@ int eddy_reader_load(struct eddy_reader *r, struct eddy_context *c, const eddy_w
         }
         pin(r, c, eddy_arena_extent_of(a, ref));
     }
-    int got = eddy_event_read(&r->instant.view, slot, ref, borrow ? NULL : &r->buffer, &raw);
-    if (got == 1) {
-        int n = name_of(r, a, raw.stream);
-        if (n < 0) {
-            return n;
-        }
-        /* The name is the event's as long as the event is there. */
-        got = eddy_view_load(&r->instant.view, slot) == ref;
+    int got = eddy_event_read(&r->instant.view, slot, ref, borrow ? NULL : &r->buffer, event,
+                              &more);
+    if (got != 1) {
+        return got;
     }
-    if (got == 1) {
-        fill_event(r, &raw, event);
+    int n = name_of(r, a, more.stream);
+    if (n < 0) {
+        return n;
     }
-    return got;
+    event->stream = eddy_mem(r->name.bytes, r->name.len);
+    if (event->id.len == 0) {
+        event->id = default_id(r, event->version);
+    }
+    /* The name is the event's as long as the event is there. */
+    return eddy_view_load(&r->instant.view, slot) == ref ? 1 : AGAIN;
 }
 
 /* ---- numbers ---- */
@@ -174,7 +174,7 @@ static int offset_of(struct eddy_reader *r, uint64_t number, uint64_t *offset) {
     return got;
 }
 
-static int try_look_at(struct eddy_reader *r, struct eddy_context *c, uint64_t number,
+static inline int try_look_at(struct eddy_reader *r, struct eddy_context *c, uint64_t number,
                        eddy_event *event) {
     uint64_t offset;
     uint64_t ref = 0;
@@ -186,7 +186,7 @@ static int try_look_at(struct eddy_reader *r, struct eddy_context *c, uint64_t n
     if (got <= 0) {
         return got < 0 ? got : NOTHING;
     }
-    got = eddy_reader_load(r, c, slot, ref, event);
+    got = load_event(r, c, slot, ref, event);
     if (got == 1 && (event->offset != offset ||
                      (r->select.stream.len > 0 && event->version != number))) {
         return eddy_error_set(EDDY_ECORRUPT, "offset %llu leads to another event",
@@ -196,7 +196,7 @@ static int try_look_at(struct eddy_reader *r, struct eddy_context *c, uint64_t n
 }
 
 /* The event of a number: 1, NOTHING if there is none (as far as the indexes show), or an error. */
-static int look_at(struct eddy_reader *r, struct eddy_context *c, uint64_t number,
+static inline int look_at(struct eddy_reader *r, struct eddy_context *c, uint64_t number,
                    eddy_event *event) {
     for (uint32_t tries = 0;; tries++) {
         eddy_instant_begin(&r->instant, &c->thread);
@@ -314,7 +314,7 @@ static bool type_matches(const eddy_select *s, eddy_bytes type) {
 enum match { MATCH, SKIP, PAST };
 
 /* Does the event match; if not, can a later one? */
-static enum match match(const eddy_select *s, const eddy_event *e) {
+static inline enum match match(const eddy_select *s, const eddy_event *e) {
     bool back = (s->flags & EDDY_BACKWARD) != 0;
     if (s->to_offset && e->offset > s->to_offset) {
         return back ? SKIP : PAST;
@@ -488,7 +488,7 @@ int eddy_reader_holds(eddy_reader *r) {
     if (!r->pinned || r->life != r->store->life) {
         return 0;
     }
-    /* [reader.C2] acquire: pairs with [extent.P2] */
+    /* [reader.C1] acquire: pairs with [extent.P2] */
     return EDDY_STATE_GEN(eddy_ld_acq(&a->extents[r->pinned - 1].state)) == r->pinned_gen;
 }
 

@@ -19,6 +19,7 @@ struct eddy_reader {
     uint64_t life;
     eddy_select select; /* its bytes are in own memory */
     unsigned char *bytes;
+    struct eddy_context *last; /* of the last call: a hint */
     uint64_t hash; /* of select.stream */
     unsigned group;
     /* Where it is. In numbers: offsets, or versions if select.stream is given. */
@@ -35,7 +36,9 @@ struct eddy_reader {
     struct eddy_trie_leaf versions;
     struct eddy_reader_name name;
     struct eddy_room buffer;
-    char id[EDDY_STREAM_MAX + 24];
+    char id[EDDY_STREAM_MAX + 24]; /* "<stream>-<version>" */
+    uint32_t id_len;
+    uint64_t id_version; /* 0: none */
     struct eddy_instant instant;
     /* Waiting. */
     uint32_t slot; /* UINT32_MAX: none */
@@ -54,13 +57,20 @@ int eddy_reader_init(struct eddy_reader *reader, struct eddy_store *store,
                      const eddy_select *select);
 void eddy_reader_fini(struct eddy_reader *reader);
 /* Comes in: a reader slot, if it needs one, anew after a fork. */
-int eddy_reader_enter(struct eddy_reader *reader, struct eddy_context **context);
+int eddy_reader_enter_slow(struct eddy_reader *reader, struct eddy_context **context);
+
+static inline int eddy_reader_enter(struct eddy_reader *reader, struct eddy_context **context) {
+    if (eddy_store_same_context(reader->store, reader->last) &&
+        reader->life == reader->store->life) {
+        *context = reader->last;
+        return 0;
+    }
+    return eddy_reader_enter_slow(reader, context);
+}
+
 /* The event of a number (an offset, or a version of the selected stream): 1, 0 if there was none at
  * an instant of this call, or an error. Inside the span. */
 int eddy_reader_at(struct eddy_reader *reader, struct eddy_context *context, uint64_t number,
                    eddy_event *event);
-/* The event that a slot of the offset trie leads to, into *event: 1, 0 look again, or an error. */
-int eddy_reader_load(struct eddy_reader *reader, struct eddy_context *context,
-                     const eddy_word *slot, uint64_t ref, eddy_event *event);
 
 #endif

@@ -21,7 +21,6 @@
 #include "platform.h"
 #include "wait.h"
 
-enum { GUARD_FORKED = 0, GUARD_JOINING = 1, GUARD_READY = 2 };
 enum { NAME_MAX_LEN = 200 };
 
 /* ---- names ---- */
@@ -205,6 +204,8 @@ static void context_ended(void *arg) {
     if (c->life != s->life) {
         return; /* the parent's; freed with the handle */
     }
+    /* [store.R4] relaxed: only compared by a thread with its own */
+    eddy_st_rlx(&c->owner, 0);
     pthread_mutex_lock(&s->contexts_lock);
     c->next = s->idle;
     s->idle = c;
@@ -231,7 +232,7 @@ static int init_handle(struct eddy_store *s, const eddy_options *o) {
         }
     }
     /* [store.R1] relaxed: nobody else has the handle yet */
-    eddy_st_rlx(s->guard, GUARD_READY);
+    eddy_st_rlx(s->guard, EDDY_GUARD_READY);
     return 0;
 }
 
@@ -303,7 +304,7 @@ void eddy_close(eddy_store *s) {
         return;
     }
     /* [store.R2] relaxed: nobody else uses the handle any more */
-    bool ours = s->guard && eddy_ld_rlx(s->guard) == GUARD_READY;
+    bool ours = s->guard && eddy_ld_rlx(s->guard) == EDDY_GUARD_READY;
     free_contexts(s, ours);
     if (ours && s->member.life) {
         eddy_member_leave(&s->arena, &s->member);
@@ -339,15 +340,15 @@ static int check_fork(struct eddy_store *s) {
     for (;;) {
         /* [store.C1] acquire: pairs with [store.P1] */
         uint32_t guard = eddy_ld_acq(s->guard);
-        if (__builtin_expect(guard == GUARD_READY, 1)) {
+        if (__builtin_expect(guard == EDDY_GUARD_READY, 1)) {
             return 0;
         }
-        uint32_t forked = GUARD_FORKED;
+        uint32_t forked = EDDY_GUARD_FORKED;
         /* [store.C2] acq_rel: alone: one thread of the child rejoins */
-        if (guard == GUARD_FORKED && eddy_cas_ar(s->guard, &forked, GUARD_JOINING)) {
+        if (guard == EDDY_GUARD_FORKED && eddy_cas_ar(s->guard, &forked, EDDY_GUARD_JOINING)) {
             int r = rejoin(s);
-            /* [store.P1] release: pairs with [store.C1]. Threads that see it see the new slots. */
-            eddy_st_rel(s->guard, r < 0 ? GUARD_FORKED : GUARD_READY);
+            /* [store.P1] release: pairs with [store.C1], [store.C4]. Threads that see it see the new slots. */
+            eddy_st_rel(s->guard, r < 0 ? EDDY_GUARD_FORKED : EDDY_GUARD_READY);
             return r;
         }
         sched_yield(); /* for another thread of this process, after a fork */
@@ -409,13 +410,12 @@ static int find_context(struct eddy_store *s, struct eddy_context **out) {
         context_ended(c);
         return eddy_error_set(EDDY_ENOMEM, "no memory for a thread's context");
     }
-    *out = c;
+    if (r == 0) {
+        /* [store.R5] relaxed: only compared by a thread with its own */
+        eddy_st_rlx(&c->owner, (uint64_t)pthread_self());
+        *out = c;
+    }
     return r;
-}
-
-bool eddy_store_is_closed(struct eddy_store *s) {
-    /* [store.C3] acquire: pairs with [store.P2] */
-    return eddy_ld_acq(&s->closed) != 0;
 }
 
 int eddy_store_context(struct eddy_store *s, bool even_closed, struct eddy_context **out) {

@@ -24,7 +24,10 @@ struct eddy_context {
     struct eddy_context *next; /* of the idle ones */
     struct eddy_context *next_of_all;
     uint64_t life;
+    eddy_word owner; /* pthread_self() of the thread that has it; 0: idle */
 };
+
+enum { EDDY_GUARD_FORKED = 0, EDDY_GUARD_JOINING = 1, EDDY_GUARD_READY = 2 };
 
 struct eddy_store {
     struct eddy_arena arena;
@@ -48,7 +51,20 @@ int eddy_store_context(struct eddy_store *store, bool even_closed, struct eddy_c
 /* As eddy_store_context() for what changes the store. */
 int eddy_store_writer(struct eddy_store *store, struct eddy_context **context);
 int64_t eddy_store_now(struct eddy_store *store);
-bool eddy_store_is_closed(struct eddy_store *store);
+static inline bool eddy_store_is_closed(const struct eddy_store *store) {
+    /* [store.C3] acquire: pairs with [store.P2] */
+    return eddy_ld_acq(&store->closed) != 0;
+}
+
+/* Is this still the context of the calling thread, with nothing in the way of working on? */
+static inline bool eddy_store_same_context(const struct eddy_store *store,
+                                           const struct eddy_context *context) {
+    /* [store.C4] acquire: pairs with [store.P1] */
+    return context && eddy_ld_acq(store->guard) == EDDY_GUARD_READY &&
+           !eddy_store_is_closed(store) && context->life == store->life &&
+           /* [store.R3] relaxed: it is this thread's only if this thread wrote it */
+           eddy_ld_rlx(&context->owner) == (uint64_t)pthread_self();
+}
 /* The directory where names live. */
 const char *eddy_store_dir(const char *dir);
 /* Checks a stream's name. */

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "append.h"
 #include "error.h"
 
 static int check_event(const eddy_new_event *e, bool with_data) {
@@ -101,9 +102,16 @@ int eddy_append(eddy_store *store, eddy_bytes stream, int64_t expected,
     if (r < 0 || count == 0) {
         return r;
     }
+    struct eddy_committer committer = {
+        .thread = &c->thread, .directory = store->directory, .plan = &c->plan};
+    int64_t now = eddy_store_now(store);
+    r = eddy_append_direct(&committer, stream, expected, events, count, now, result);
+    if (r != 0) {
+        return r < 0 ? r : 0;
+    }
     r = fill(c, stream, expected, events, count);
     if (r == 0) {
-        r = commit(c, &c->batch, result);
+        r = eddy_commit(&committer, &c->batch, now, result);
     } else {
         eddy_batch_drop(&c->batch, &c->thread);
         eddy_thread_count(&c->thread, EDDY_COUNT_REFUSALS, 1);

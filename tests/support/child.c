@@ -3,6 +3,7 @@
 #include "check.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -17,15 +18,24 @@ enum { LINGER_SPIN_US = 300 };
 
 pid_t child_start(void (*fn)(void *arg), void *arg) {
     pid_t parent = getpid();
+    int tied[2];
+    CHECK_EQ(pipe2(tied, O_CLOEXEC), 0);
     pid_t pid = fork();
     if (pid == 0) {
         prctl(PR_SET_PDEATHSIG, SIGKILL);
+        close(tied[0]);
+        close(tied[1]);
         if (getppid() == parent) {
             fn(arg);
         }
         _exit(0);
     }
     CHECK_SAY(pid > 0, "fork: errno %d", errno);
+    /* A child that is stopped before it is tied to this process would outlive it, for ever. */
+    char none;
+    close(tied[1]);
+    CHECK_EQ(read(tied[0], &none, 1), 0);
+    close(tied[0]);
     return pid;
 }
 

@@ -50,7 +50,7 @@ static void make_one(void) {
 /* The store holds its one event still, and is sound. */
 static void one_is_as_it_was(void) {
     struct run run =
-        run_shell("eddy -S one read -o raw && eddy check one && eddy info one -o json | "
+        run_shell("eddy -S one read -o raw && eddy check one >/dev/null && eddy info one -o json | "
                   "jq -c '[.head,.streams]'");
     cr_assert_eq(run.code, 0, "%s", run.err);
     cr_assert_str_eq(run.out, "first\n[1,1]\n");
@@ -66,9 +66,9 @@ Test(bad_input, names_of_stores, .timeout = 30) {
     memset(long_name, 'n', 201);
     long_name[201] = '\0';
     SAYS(run_eddy("create", "a/b"), 2, "a/b", "/");
-    SAYS(run_eddy("create", long_name), 2, "201", "200");
+    SAYS(run_eddy("create", long_name), 2, long_name, "200");
     SAYS(run_eddy("-S", "", "append", "s", "x"), 2, "name");
-    SAYS(run_eddy("-S", "fd:77", "read"), 2, "77");
+    SAYS(run_eddy("-S", "fd:77", "read"), 3, "77");
 }
 
 Test(bad_input, no_permission, .timeout = 30) {
@@ -84,7 +84,7 @@ Test(bad_input, no_permission, .timeout = 30) {
 }
 
 static void write_file(const char *name, const void *bytes, size_t len) {
-    int fd = open(sandbox_path(&box, name), O_CREAT | O_WRONLY | O_TRUNC, 0600);
+    int fd = open(sandbox_file(&box, name), O_CREAT | O_WRONLY | O_TRUNC, 0600);
     CHECK(fd >= 0);
     CHECK_EQ(write(fd, bytes, len), len);
     close(fd);
@@ -98,20 +98,22 @@ Test(bad_input, a_file_that_is_no_store, .timeout = 30) {
     }
     SAYS(run_eddy("-S", "notes", "append", "s", "x"), 5, "notes", "not");
     struct stat facts;
-    cr_assert_eq(stat(sandbox_path(&box, "notes"), &facts), 0);
+    cr_assert_eq(stat(sandbox_file(&box, "notes"), &facts), 0);
     cr_assert_eq(facts.st_size, 6);
 }
 
 Test(bad_input, a_half_written_file, .timeout = 30) {
     make_one();
-    SAYS(run_shell("cp $DIR/one $DIR/half && truncate -s 100000 $DIR/half && eddy info half"), 5,
+    SAYS(run_shell("cp $DIR/eddy.one $DIR/eddy.half && truncate -s 100000 $DIR/eddy.half && eddy "
+                   "info half"),
+         5, "half");
+    SAYS(run_shell("head -c 100 $DIR/eddy.one >$DIR/eddy.half && eddy -S half append s x"), 5,
          "half");
-    SAYS(run_shell("head -c 100 $DIR/one >$DIR/half && eddy -S half append s x"), 5, "half");
     /* As a maker leaves it that died: the magic is written last. */
-    SAYS(
-        run_shell("cp $DIR/one $DIR/half && dd if=/dev/zero of=$DIR/half bs=8 count=1 conv=notrunc "
-                  "status=none && eddy info half"),
-        5, "half");
+    SAYS(run_shell("cp $DIR/eddy.one $DIR/eddy.half && dd if=/dev/zero of=$DIR/eddy.half bs=8 "
+                   "count=1 conv=notrunc "
+                   "status=none && eddy info half"),
+         5, "half");
     one_is_as_it_was();
 }
 
@@ -120,14 +122,18 @@ Test(bad_input, another_layout_version, .timeout = 60) {
     make_one();
     bool found = false;
     for (unsigned at = 8; at < 64 && !found; at += 4) {
-        struct run run = run_shell("cp $DIR/one $DIR/other && printf '\\351\\003\\000\\000' | "
-                                   "dd of=$DIR/other bs=1 seek=%u conv=notrunc status=none && "
-                                   "eddy info other",
-                                   at);
+        struct run run =
+            run_shell("cp $DIR/eddy.one $DIR/eddy.other && printf '\\351\\003\\000\\000' | "
+                      "dd of=$DIR/eddy.other bs=1 seek=%u conv=notrunc status=none && "
+                      "eddy info other",
+                      at);
         found = run.code == 8;
         if (found) {
             has_text(run.err, "1001");
-            struct run info = run_shell("eddy info one -o json | jq -r .layout | tr -d '\\n'");
+            struct run info =
+                run_shell("eddy info one -o json | jq -r "
+                          "'.layout | \"knows layout \\(./65536|floor).\\(.%%65536)\"' | "
+                          "tr -d '\\n'");
             cr_assert_eq(info.code, 0);
             has_text(run.err, info.out);
             has_text(run.err, "other");
@@ -165,14 +171,14 @@ Test(bad_input, a_broken_line_among_good_ones, .timeout = 30) {
     make_one();
     SAYS(run_shell("printf '{\"stream\":\"a\",\"tx\":1}\\n{\"stream\":\"b\",\"tx\":1,}\\n"
                    "{\"stream\":\"c\",\"tx\":1}\\n' | eddy -S one import"),
-         1, ":2:24:");
+         1, ":2:22:");
     one_is_as_it_was();
 }
 
 Test(bad_input, an_event_larger_than_the_cap, .timeout = 60) {
     SAYS(run_shell("eddy create one --cap 8M && eddy -S one append s first >/dev/null && "
                    "head -c 9000000 /dev/zero | eddy -S one append s -"),
-         6, "9000");
+         6, "8388608");
     one_is_as_it_was();
 }
 
@@ -213,7 +219,7 @@ Test(bad_input, a_full_file_system, .timeout = 120) {
         "test $(eddy info -o json | jq .events) -gt 20000; echo $?; ls $DIR/small'");
     cr_assert_eq(run.code, 0, "%s", run.err);
     /* The space for a second store may or may not be left. */
-    cr_assert(strcmp(run.out, "6\n6\n6\n0\n0\n0\ndefault\n") == 0, "%s%s", run.out, run.err);
+    cr_assert(strcmp(run.out, "6\n6\n6\n0\n0\n0\neddy.default\n") == 0, "%s%s", run.out, run.err);
     has_text(run.err, "--shm-size");
     run_free(&run);
 }

@@ -59,7 +59,7 @@ Test(import, the_history_comes_out_line_by_line_as_it_went_in, .timeout = 120) {
     SHELL(0, "[28069,28069,2566,10836]", "",
           "eddy info -o json | jq -c '[.head,.events,.streams,.transactions]'");
     SHELL(0, "899", "", "eddy streams src/server.c -o jsonl | jq .count");
-    SHELL(0, "2566", "", "eddy streams | wc -l");
+    SHELL(0, "2566", "", "eddy streams -o jsonl | wc -l");
     SHELL(0, "true", "", "eddy read -o jsonl | jq -s 'map(.offset) == [range(1; 28070)]'");
     SHELL(0, "true", "",
           "eddy read src/server.c -o jsonl | jq -s 'map(.version) == [range(1; 900)]'");
@@ -99,7 +99,7 @@ Test(import, export_and_import_make_an_equal_store, .timeout = 120) {
           ">$DIR/$s.out; "
           "done; cmp $DIR/a.out $DIR/b.out && echo same");
     SHELL(0, "same", "",
-          "for s in a b; do eddy -S $s streams -o jsonl >$DIR/$s.out; done; "
+          "for s in a b; do eddy -S $s streams -o jsonl | jq -c 'del(.bytes)' >$DIR/$s.out; done; "
           "cmp $DIR/a.out $DIR/b.out && echo same");
 }
 
@@ -140,7 +140,7 @@ struct bad {
 
 Test(import, a_bad_line_is_told_with_file_line_column_and_reason, .timeout = 120) {
     const struct bad bad[] = {
-        {"{\"stream\":\"s\",\"data\":{\"a\":}}", ":2:28: "},
+        {"{\"stream\":\"s\",\"data\":{\"a\":}}", ":2:27: "},
         {"{\"stream\":\"s\",\"data\":{\"a\":1}", ":2:"},
         {"{\"stream\":\"s\"} x", ":2:16: "},
         {"[1]", ":2:1: "},

@@ -1,0 +1,182 @@
+#include "append.h"
+
+#include <string.h>
+
+#include "wait.h"
+
+enum { FETCH_AHEAD = 512 };
+enum { LIST_MAX = 1 + EDDY_REDO_REFS_MAX + 2 + 2 + 2 };
+
+/* What is going to be written, and where. */
+struct direct {
+    struct eddy_plan_known *known;
+    struct eddy_shm_stream *stream;
+    uint64_t at;    /* offset of the first block */
+    uint64_t bytes; /* of all blocks */
+    uint64_t refs[EDDY_REDO_REFS_MAX];
+};
+
+/* The stream, if this thread knows it. */
+static inline bool find(struct eddy_plan *p, eddy_bytes name, uint64_t hash, struct direct *d) {
+    struct eddy_arena *a = p->thread->arena;
+    struct eddy_plan_known *k = eddy_plan_known(p, hash);
+    if (k->desc == 0 || k->hash != hash || eddy_block_tag(a, k->desc) != k->desc_tag) {
+        return false;
+    }
+    d->known = k;
+    d->stream = eddy_arena_raw(a, k->desc);
+    eddy_bytes n = eddy_stream_name(d->stream);
+    return n.len == name.len && memcmp(n.ptr, name.ptr, n.len) == 0;
+}
+
+/* The blocks, behind the cursor; the head of their part comes after them. */
+static inline bool write_blocks(struct eddy_thread *t, const eddy_new_event *events, size_t count,
+                                struct direct *d) {
+    const struct eddy_cursor *c = &t->cursor;
+    uint64_t size[EDDY_REDO_REFS_MAX];
+    d->bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        size[i] = eddy_event_size(&events[i]);
+        d->bytes += size[i];
+    }
+    uint64_t end = c->fill + d->bytes + eddy_event_head_size(1);
+    if (c->base == 0 || end > c->size) {
+        return false;
+    }
+    d->at = c->base + c->fill;
+    uint64_t at = d->at;
+    for (size_t i = 0; i < count; i++) {
+        void *block = eddy_arena_raw(t->arena, at);
+        (void)eddy_event_write(block, &events[i], size[i], (uint16_t)i, 0, (uint16_t)i);
+        eddy_event_set_head(block, c->fill + d->bytes);
+        d->refs[i] = at;
+        at += size[i];
+    }
+    return true;
+}
+
+static void set_fill(struct eddy_thread *t, uint64_t fill) {
+    struct eddy_shm_extent *e =
+        eddy_extent_line(t->arena, eddy_arena_extent_of(t->arena, t->cursor.base));
+    /* [append.P1] release: pairs with [check.C1]. As [batch.P1]: whole blocks below the mark. */
+    eddy_st_rel(&e->fill, fill);
+}
+
+/* Slots for `count` numbers in the leaf that was used last, or NULL. */
+static inline eddy_word *near_slots(const struct eddy_view *v, const struct eddy_trie_leaf *leaf,
+                                    uint64_t number, size_t count) {
+    uint64_t k = number & (EDDY_TRIE_SLOTS - 1);
+    if (leaf->off == 0 || leaf->base != number - k || k + count > EDDY_TRIE_SLOTS ||
+        eddy_block_tag(v->arena, leaf->off) != leaf->tag) {
+        return NULL;
+    }
+    struct eddy_shm_node *node = eddy_arena_raw(v->arena, leaf->off);
+    return eddy_view_covers(v, &node->block) ? &node->slot[k] : NULL;
+}
+
+static inline eddy_word *version_slots(const struct eddy_view *v, const struct direct *d,
+                                       uint64_t version, size_t count) {
+    if (version >= EDDY_TRIE_VERSION) {
+        return near_slots(v, &d->known->leaf, version - EDDY_TRIE_VERSION, count);
+    }
+    return version + count - 1 <= EDDY_INLINE_SLOTS ? &d->stream->slot[version - 1] : NULL;
+}
+
+/* The head, the totals and the redo list as of the attempt. Returns the words, or 0: not in this way.
+ */
+static inline size_t evaluate(struct eddy_plan *p, const struct direct *d, int64_t expected,
+                              size_t count, struct eddy_attempt *t, uint64_t *words,
+                              eddy_result *result) {
+    const struct eddy_view *v = &p->view;
+    struct eddy_arena *a = v->arena;
+    uint64_t base = eddy_view_load(v, &d->stream->version);
+    eddy_word *offsets = near_slots(v, &p->tail, t->first_offset, count);
+    eddy_word *versions = version_slots(v, d, base + 1, count);
+    if (!offsets || !versions || !eddy_commit_holds(expected, base)) {
+        return 0;
+    }
+    unsigned char *head = eddy_arena_raw(a, d->at + d->bytes);
+    EDDY_PUT(struct eddy_shm_head, head,
+             {
+                 .size = (uint32_t)eddy_event_head_size(1),
+                 .kind = EDDY_BLOCK_HEAD,
+                 .streams = 1,
+                 .tx_offset = t->first_offset,
+                 .recorded_ns = t->after.time_ns,
+                 .first = 0,
+                 .tx_count = (uint32_t)count,
+             });
+    EDDY_PUT(struct eddy_shm_part, head + sizeof(struct eddy_shm_head),
+             {.stream = d->known->desc, .version = base + 1});
+    size_t n = 0;
+    words[n++] = EDDY_REDO(EDDY_REDO_REFS, count, eddy_arena_off(a, offsets));
+    for (size_t i = 0; i < count; i++) {
+        words[n++] = d->refs[i];
+    }
+    words[n++] = EDDY_REDO(EDDY_REDO_RUN, count, eddy_arena_off(a, versions));
+    words[n++] = t->first_offset;
+    words[n++] = EDDY_REDO(EDDY_REDO_MAX, 1, eddy_arena_off(a, &d->stream->bytes_in));
+    words[n++] = eddy_view_load(v, &d->stream->bytes_in) + d->bytes;
+    words[n++] = EDDY_REDO(EDDY_REDO_MAX, 1, eddy_arena_off(a, &d->stream->version));
+    words[n++] = base + count;
+    t->after.next_offset += count;
+    t->after.events_in += count;
+    t->after.bytes_in += d->bytes;
+    t->groups |= UINT64_C(1) << eddy_wait_group_of(d->known->hash);
+    result->first_offset = t->first_offset;
+    result->last_offset = t->first_offset + count - 1;
+    result->last_version = base + count;
+    result->recorded_ns = t->after.time_ns;
+    return n;
+}
+
+/* Inside the span, with the blocks written: as eddy_append_direct(). */
+static int commit(const struct eddy_committer *c, const struct direct *d, int64_t expected,
+                  size_t count, int64_t now_ns, eddy_result *result) {
+    struct eddy_attempt t;
+    uint64_t words[LIST_MAX];
+    for (uint64_t tries = 0;; tries++) {
+        if (tries > 0) {
+            eddy_thread_count(c->thread, EDDY_COUNT_RETRIES, 1);
+        }
+        int r = eddy_commit_look(c->thread, now_ns, &t);
+        if (r < 0) {
+            return r;
+        }
+        size_t n = evaluate(c->plan, d, expected, count, &t, words, result);
+        if (n == 0) {
+            return 0;
+        }
+        if (eddy_commit_try(c->thread, &t, words, n) == 1) {
+            return 1;
+        }
+    }
+}
+
+int eddy_append_direct(const struct eddy_committer *c, eddy_bytes stream, int64_t expected,
+                       const eddy_new_event *events, size_t count, int64_t now_ns,
+                       eddy_result *result) {
+    struct eddy_thread *t = c->thread;
+    struct direct d;
+    int r = 0;
+    if (count > EDDY_REDO_REFS_MAX) {
+        return 0;
+    }
+    eddy_rcu_enter(&t->span);
+    uint64_t hash = eddy_stream_hash(t->arena, stream);
+    if (find(c->plan, stream, hash, &d) && write_blocks(t, events, count, &d)) {
+        uint64_t end = t->cursor.fill + d.bytes + eddy_event_head_size(1);
+        set_fill(t, end);
+        r = commit(c, &d, expected, count, now_ns, result);
+        if (r == 1) {
+            /* Where the events after the next will be. */
+            eddy_at_fetch(eddy_arena_raw(t->arena, t->cursor.base + end + FETCH_AHEAD),
+                          end - t->cursor.fill + EDDY_LINE);
+            t->cursor.fill = end;
+        } else {
+            set_fill(t, t->cursor.fill); /* before anything is written over the blocks */
+        }
+    }
+    eddy_rcu_leave(&t->span);
+    return r;
+}

@@ -2,7 +2,7 @@
 
 #include <string.h>
 
-#include "wait.h"
+#include "apply.h"
 
 enum { FETCH_AHEAD = 512 };
 enum { LIST_MAX = 1 + EDDY_REDO_REFS_MAX + 2 + 2 + 2 };
@@ -14,6 +14,8 @@ struct direct {
     uint64_t at;    /* offset of the first block */
     uint64_t bytes; /* of all blocks */
     uint64_t refs[EDDY_REDO_REFS_MAX];
+    eddy_word *offsets; /* slots */
+    eddy_word *versions;
 };
 
 /* The stream, if this thread knows it. */
@@ -84,15 +86,15 @@ static inline eddy_word *version_slots(const struct eddy_view *v, const struct d
 
 /* The head, the totals and the redo list as of the attempt. Returns the words, or 0: not in this way.
  */
-static inline size_t evaluate(struct eddy_plan *p, const struct direct *d, int64_t expected,
+static inline size_t evaluate(struct eddy_plan *p, struct direct *d, int64_t expected,
                               size_t count, struct eddy_attempt *t, uint64_t *words,
                               eddy_result *result) {
     const struct eddy_view *v = &p->view;
     struct eddy_arena *a = v->arena;
     uint64_t base = eddy_view_load(v, &d->stream->version);
-    eddy_word *offsets = near_slots(v, &p->tail, t->first_offset, count);
-    eddy_word *versions = version_slots(v, d, base + 1, count);
-    if (!offsets || !versions || !eddy_commit_holds(expected, base)) {
+    d->offsets = near_slots(v, &p->tail, t->first_offset, count);
+    d->versions = version_slots(v, d, base + 1, count);
+    if (!d->offsets || !d->versions || !eddy_commit_holds(expected, base)) {
         return 0;
     }
     unsigned char *head = eddy_arena_raw(a, d->at + d->bytes);
@@ -109,11 +111,11 @@ static inline size_t evaluate(struct eddy_plan *p, const struct direct *d, int64
     EDDY_PUT(struct eddy_shm_part, head + sizeof(struct eddy_shm_head),
              {.stream = d->known->desc, .version = base + 1});
     size_t n = 0;
-    words[n++] = EDDY_REDO(EDDY_REDO_REFS, count, eddy_arena_off(a, offsets));
+    words[n++] = EDDY_REDO(EDDY_REDO_REFS, count, eddy_arena_off(a, d->offsets));
     for (size_t i = 0; i < count; i++) {
         words[n++] = d->refs[i];
     }
-    words[n++] = EDDY_REDO(EDDY_REDO_RUN, count, eddy_arena_off(a, versions));
+    words[n++] = EDDY_REDO(EDDY_REDO_RUN, count, eddy_arena_off(a, d->versions));
     words[n++] = t->first_offset;
     words[n++] = EDDY_REDO(EDDY_REDO_MAX, 1, eddy_arena_off(a, &d->stream->bytes_in));
     words[n++] = eddy_view_load(v, &d->stream->bytes_in) + d->bytes;
@@ -130,9 +132,22 @@ static inline size_t evaluate(struct eddy_plan *p, const struct direct *d, int64
     return n;
 }
 
+/* Applies the list that evaluate() has made. */
+static inline void apply(struct eddy_thread *t, const struct direct *d, size_t count,
+                         const uint64_t *words, const struct eddy_attempt *at) {
+    eddy_rcu_raise(&t->span);
+    for (size_t i = 0; i < count; i++) {
+        eddy_apply_set(&d->offsets[i], d->refs[i]);
+    }
+    eddy_apply_run(d->versions, (unsigned)count, at->first_offset);
+    eddy_apply_max(&d->stream->bytes_in, words[count + 4]);
+    eddy_apply_max(&d->stream->version, words[count + 6]);
+    eddy_apply_end(t, at->s, at->groups);
+}
+
 /* Inside the span, with the blocks written: as eddy_append_direct(). */
-static int commit(const struct eddy_committer *c, const struct direct *d, int64_t expected,
-                  size_t count, int64_t now_ns, eddy_result *result) {
+static int commit(const struct eddy_committer *c, struct direct *d, int64_t expected, size_t count,
+                  int64_t now_ns, eddy_result *result) {
     struct eddy_attempt t;
     uint64_t words[LIST_MAX];
     for (uint64_t tries = 0;; tries++) {
@@ -148,6 +163,7 @@ static int commit(const struct eddy_committer *c, const struct direct *d, int64_
             return 0;
         }
         if (eddy_commit_try(c->thread, &t, words, n) == 1) {
+            apply(c->thread, d, count, words, &t);
             return 1;
         }
     }

@@ -10,7 +10,6 @@
 #include "apply.h"
 
 #include "error.h"
-#include "wait.h"
 
 static int corrupt(uint64_t seq) {
     return eddy_error_set(EDDY_ECORRUPT, "the record of transaction %llu is damaged: run `eddy "
@@ -33,34 +32,18 @@ static eddy_word *target(struct eddy_arena *a, uint64_t off, unsigned count) {
     return in_names || in_roots ? eddy_arena_raw(a, off) : NULL;
 }
 
-static inline void set_once(eddy_word *word, uint64_t value) {
-    /* [apply.R1] relaxed: the swap decides */
-    uint64_t was = eddy_ld_rlx(word);
-    if (was == 0) {
-        /* [apply.P1] release: pairs with [view.C1]. */
-        (void)eddy_cas_rel(word, &was, value);
-    }
-}
-
 /* One entry, whole and checked. */
 static inline void act(eddy_word *word, unsigned kind, unsigned count, const uint64_t *operand) {
     switch (kind) {
     case EDDY_REDO_SET:
-        set_once(word, operand[0]);
+        eddy_apply_set(word, operand[0]);
         break;
     case EDDY_REDO_RUN:
-        for (unsigned k = 0; k < count; k++) {
-            /* [apply.R2] relaxed: all who apply this store the same value, and nobody another */
-            if (eddy_ld_rlx(&word[k]) == 0) {
-                /* [apply.P2] release: pairs with [view.C1]. Plain is enough: such a slot is never
-                 * changed by maintenance, its block is retired whole. */
-                eddy_st_rel(&word[k], operand[0] + k);
-            }
-        }
+        eddy_apply_run(word, count, operand[0]);
         break;
     case EDDY_REDO_REFS:
         for (unsigned k = 0; k < count; k++) {
-            set_once(&word[k], operand[k]);
+            eddy_apply_set(&word[k], operand[k]);
         }
         break;
     case EDDY_REDO_SWAP: {
@@ -70,8 +53,7 @@ static inline void act(eddy_word *word, unsigned kind, unsigned count, const uin
         break;
     }
     default:
-        /* [apply.P4] acq_rel: pairs with [view.C1]. Whoever sees the version sees its slots. */
-        eddy_at_max(word, operand[0]);
+        eddy_apply_max(word, operand[0]);
         break;
     }
 }
@@ -138,11 +120,7 @@ static int apply(struct eddy_thread *t, uint64_t seq, uint32_t buffer) {
     }
     int r = act_list(t, seq, list, c.words);
     if (r == 1) {
-        unsigned wakes = eddy_wait_wake(a, c.groups);
-        if (wakes) {
-            eddy_thread_count(t, EDDY_COUNT_WAKES, wakes);
-        }
-        eddy_ring_advance(a, seq);
+        eddy_apply_end(t, seq, c.groups);
     }
     return r;
 }
@@ -185,9 +163,5 @@ void eddy_apply_own(struct eddy_thread *t, uint64_t seq, const uint64_t *words, 
         act(eddy_arena_raw(a, EDDY_REDO_OFF(words[i])), kind, n, &words[i + 1]);
         i += 1 + operands_of(kind, n);
     }
-    unsigned wakes = eddy_wait_wake(a, groups);
-    if (wakes) {
-        eddy_thread_count(t, EDDY_COUNT_WAKES, wakes);
-    }
-    eddy_ring_advance(a, seq);
+    eddy_apply_end(t, seq, groups);
 }

@@ -103,6 +103,17 @@ static inline void eddy_copy_out(void *restrict to, const void *restrict from, s
 #endif
 }
 
+/* Loads one field of a struct in shared memory, once: as eddy_copy_out(), it counts only once a check
+ * of the generation says so. */
+#define eddy_copy_field(p) __atomic_load_n((p), __ATOMIC_RELAXED)
+
+/* Fetches the lines of [p, p + n) for reading, ahead of need. Any address will do. */
+static inline void eddy_at_fetch_read(const void *p, size_t n) {
+    for (size_t i = 0; i < n; i += 64) {
+        __builtin_prefetch((const char *)p + i, 0, 3);
+    }
+}
+
 /* Writes a struct into shared memory that this member owns: field by field where the compiler can,
  * since a copy by way of the stack would wait for the stores to it. */
 #ifdef EDDY_TSAN

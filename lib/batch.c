@@ -312,12 +312,8 @@ static int join_part(struct eddy_batch *b, uint32_t stream) {
     return 0;
 }
 
-int eddy_batch_append(struct eddy_batch *b, struct eddy_thread *t, uint32_t stream,
-                      const eddy_new_event *event, void **data) {
-    uint64_t size = eddy_event_size(event);
-    if (!ROOM(b->events)) {
-        return no_memory();
-    }
+/* Makes sure that the open part has the stream, and room for an event of it. */
+static int make_room(struct eddy_batch *b, struct eddy_thread *t, uint32_t stream, uint64_t size) {
     if (!fits(b, &b->streams.at[stream], size)) {
         if (b->open) {
             close_part(b, t);
@@ -327,26 +323,52 @@ int eddy_batch_append(struct eddy_batch *b, struct eddy_thread *t, uint32_t stre
             return r;
         }
     }
-    int r = join_part(b, stream);
-    if (r < 0) {
-        return r;
-    }
+    return join_part(b, stream);
+}
+
+/* Writes events into the open part for as long as they fit. Returns how many. */
+static size_t fill_part(struct eddy_batch *b, struct eddy_thread *t, uint32_t stream,
+                        const eddy_new_event *events, size_t count, void **data) {
     struct eddy_batch_stream *s = &b->streams.at[stream];
     struct eddy_batch_part *part = &b->parts.at[b->parts.count - 1];
     struct eddy_batch_piece *p = last_piece(b);
-    void *at = eddy_event_write(eddy_arena_raw(t->arena, p->base + p->end), event, size,
-                                (uint16_t)part->events, (uint16_t)s->part_at,
-                                (uint16_t)(s->events - s->part_first));
-    if (data) {
-        *data = at;
+    uint64_t limit = p->size - (part->head ? 0 : eddy_event_head_size(part->streams));
+    uint64_t from = p->end;
+    size_t n = 0;
+    for (; n < count && part->events < UINT16_MAX && b->events.count < b->events.room; n++) {
+        uint64_t size = eddy_event_size(&events[n]);
+        if (size > limit - p->end || (n > 0 && p->run > 1)) {
+            break;
+        }
+        void *at = eddy_event_write(eddy_arena_raw(t->arena, p->base + p->end), &events[n], size,
+                                    (uint16_t)part->events, (uint16_t)s->part_at,
+                                    (uint16_t)(s->events - s->part_first));
+        if (data) {
+            *data = at;
+        }
+        b->events.at[b->events.count++] = (struct eddy_batch_event){
+            .off = p->base + p->end, .stream = stream, .k = s->events};
+        part->events++;
+        s->events++;
+        p->end += size;
     }
-    b->events.at[b->events.count++] = (struct eddy_batch_event){
-        .off = p->base + p->end, .stream = stream, .k = s->events};
-    part->events++;
-    s->events++;
-    s->bytes += size;
-    b->bytes += size;
-    p->end += size;
+    s->bytes += p->end - from;
+    b->bytes += p->end - from;
+    return n;
+}
+
+int eddy_batch_append(struct eddy_batch *b, struct eddy_thread *t, uint32_t stream,
+                      const eddy_new_event *events, size_t count, void **data) {
+    for (size_t i = 0; i < count;) {
+        if (!ROOM(b->events)) {
+            return no_memory();
+        }
+        int r = make_room(b, t, stream, eddy_event_size(&events[i]));
+        if (r < 0) {
+            return r;
+        }
+        i += fill_part(b, t, stream, &events[i], count - i, data);
+    }
     return 0;
 }
 

@@ -83,9 +83,9 @@ void eddy_batch_fini(struct eddy_batch *batch);
 /* The number of a stream in the batch, noted if it is new: or EDDY_ENOMEM. */
 int64_t eddy_batch_stream(struct eddy_batch *batch, struct eddy_arena *arena, eddy_bytes name);
 int eddy_batch_expect(struct eddy_batch *batch, uint32_t stream, int64_t expected);
-/* Adds an event; *data is where its data is to be, if event->data has no pointer. */
+/* Adds events; *data (if not NULL) is where the last one's data is to be, if it has no pointer. */
 int eddy_batch_append(struct eddy_batch *batch, struct eddy_thread *thread, uint32_t stream,
-                      const eddy_new_event *event, void **data);
+                      const eddy_new_event *events, size_t count, void **data);
 /* Places the head of the last part: after this nothing is added. */
 int eddy_batch_close(struct eddy_batch *batch, struct eddy_thread *thread);
 /* Writes the heads: where the events are in the order of all. */

@@ -278,12 +278,8 @@ int eddy_commit_try(struct eddy_thread *thread, struct eddy_attempt *t, const ui
         return r;
     }
     write_buffer(thread, t, words, count);
-    if (!eddy_ring_commit(thread->arena, t->s, t->empty,
-                          eddy_ring_buffer(thread->idx, t->which))) {
-        return 0;
-    }
-    eddy_apply_own(thread, t->s, words, count, t->groups);
-    return 1;
+    return eddy_ring_commit(thread->arena, t->s, t->empty,
+                            eddy_ring_buffer(thread->idx, t->which));
 }
 
 int eddy_commit_look(struct eddy_thread *thread, int64_t now_ns, struct eddy_attempt *t) {
@@ -340,6 +336,9 @@ static int attempt_all(const struct eddy_committer *c, struct eddy_batch *b, int
         answer(b, t, result);
         r = eddy_commit_try(thread, t, c->plan->sets.at, c->plan->sets.count);
         if (r != 0) {
+            if (r == 1) {
+                eddy_apply_own(thread, t->s, c->plan->sets.at, c->plan->sets.count, t->groups);
+            }
             return r;
         }
     }

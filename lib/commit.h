@@ -33,7 +33,8 @@ struct eddy_attempt {
 
 /* Helps, and looks at the state of the store before s. 0 or EDDY_ECORRUPT. Inside the span. */
 int eddy_commit_look(struct eddy_thread *thread, int64_t now_ns, struct eddy_attempt *attempt);
-/* Writes a list and its header, commits and applies: 1; 0 if somebody else was faster. */
+/* Writes a list and its header, and commits: 1, and the caller applies it; 0 if somebody else was
+ * faster; or an error, if the list needs memory and there is none. */
 int eddy_commit_try(struct eddy_thread *thread, struct eddy_attempt *attempt,
                     const uint64_t *words, size_t count);
 

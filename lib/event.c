@@ -96,26 +96,39 @@ static int damaged(uint64_t ref) {
                           "`eddy check`", (unsigned long long)ref);
 }
 
+/* The fixed header of the block. */
+static inline void load_header(const struct eddy_shm_event *at, struct eddy_shm_event *h) {
+    h->size8 = eddy_copy_field(&at->size8);
+    h->kind = eddy_copy_field(&at->kind);
+    h->flags = eddy_copy_field(&at->flags);
+    h->data_len = eddy_copy_field(&at->data_len);
+    h->meta_len = eddy_copy_field(&at->meta_len);
+    h->head8 = eddy_copy_field(&at->head8);
+    h->index = eddy_copy_field(&at->index);
+    h->stream = eddy_copy_field(&at->stream);
+    h->step = eddy_copy_field(&at->step);
+    h->type_len = eddy_copy_field(&at->type_len);
+    h->id_len = eddy_copy_field(&at->id_len);
+}
+
 /* What the head of the event's part says. */
 static inline bool read_head(const unsigned char *base, uint64_t size,
                              const struct eddy_shm_event *h, eddy_event *out,
                              struct eddy_event_more *more) {
-    struct eddy_shm_head head;
-    struct eddy_shm_part part;
     uint64_t at = (uint64_t)h->head8 * 8;
-    uint64_t entry = at + eddy_event_head_size(h->stream);
-    if (entry + sizeof part > size) {
+    if (at + eddy_event_head_size(h->stream + 1u) > size) {
         return false;
     }
-    eddy_copy_out(&head, base + at, sizeof head);
-    eddy_copy_out(&part, base + entry, sizeof part);
-    out->tx_offset = head.tx_offset;
-    out->tx_count = head.tx_count;
-    out->offset = head.tx_offset + head.first + h->index;
-    out->recorded_ns = head.recorded_ns;
-    out->version = part.version + h->step;
-    more->stream = part.stream;
-    return head.kind == EDDY_BLOCK_HEAD && h->stream < head.streams;
+    const struct eddy_shm_head *head = (const struct eddy_shm_head *)(const void *)(base + at);
+    const struct eddy_shm_part *part = &head->part[h->stream];
+    out->tx_offset = eddy_copy_field(&head->tx_offset);
+    out->tx_count = eddy_copy_field(&head->tx_count);
+    out->offset = out->tx_offset + eddy_copy_field(&head->first) + h->index;
+    out->recorded_ns = eddy_copy_field(&head->recorded_ns);
+    out->version = eddy_copy_field(&part->version) + h->step;
+    more->stream = eddy_copy_field(&part->stream);
+    return eddy_copy_field(&head->kind) == EDDY_BLOCK_HEAD &&
+           h->stream < eddy_copy_field(&head->streams);
 }
 
 /* The bytes that a block in the extent may use: the extent's, or those of its run. 0: none. */
@@ -151,7 +164,7 @@ int eddy_event_read(const struct eddy_view *v, const eddy_word *slot, uint64_t r
         return damaged(ref);
     }
     const unsigned char *at = eddy_arena_raw(a, ref);
-    eddy_copy_out(&h, at, sizeof h);
+    load_header((const struct eddy_shm_event *)(const void *)at, &h);
     bool good = plausible(&h, within, size) && read_head(at - within, size, &h, event, more);
     const unsigned char *body = at + sizeof h;
     more->bytes = (uint64_t)h.size8 * 8;

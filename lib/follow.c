@@ -154,6 +154,11 @@ int eddy_reader_init(struct eddy_reader *r, struct eddy_store *store, const eddy
     r->life = store->life;
     r->slot = UINT32_MAX;
     r->spin_ns = SPIN_MAX_NS;
+    r->by_offset = select.stream.len == 0 && !(select.flags & (EDDY_BACKWARD | EDDY_BORROW)) &&
+                   !store->arena.read_only;
+    r->filters = select.prefix.len > 0 || select.type_count > 0 || select.after_offset ||
+                 select.to_offset || select.from_time_ns || select.to_time_ns ||
+                 select.from_recorded_ns || select.to_recorded_ns || select.limit;
     if (got == 0 && select.stream.len > 0) {
         r->hash = eddy_stream_hash(&store->arena, select.stream);
         r->group = eddy_wait_group_of(r->hash);

@@ -17,6 +17,7 @@
 #include "wait.h"
 
 enum { AGAIN = 0, NOTHING = 2 };
+enum { FETCH_BYTES = 192 };
 
 /* ---- one event ---- */
 
@@ -85,6 +86,13 @@ static inline eddy_bytes default_id(struct eddy_reader *r, uint64_t version) {
     return eddy_mem(r->id, r->id_len);
 }
 
+static inline void give_name(struct eddy_reader *r, eddy_event *event) {
+    event->stream = eddy_mem(r->name.bytes, r->name.len);
+    if (event->id.len == 0) {
+        event->id = default_id(r, event->version);
+    }
+}
+
 /* The event that a slot of the offset trie leads to: 1, AGAIN, or an error. */
 static inline int load_event(struct eddy_reader *r, struct eddy_context *c, const eddy_word *slot,
                              uint64_t ref, eddy_event *event) {
@@ -107,10 +115,7 @@ static inline int load_event(struct eddy_reader *r, struct eddy_context *c, cons
     if (n < 0) {
         return n;
     }
-    event->stream = eddy_mem(r->name.bytes, r->name.len);
-    if (event->id.len == 0) {
-        event->id = default_id(r, event->version);
-    }
+    give_name(r, event);
     /* The name is the event's as long as the event is there. */
     return eddy_view_load(&r->instant.view, slot) == ref ? 1 : AGAIN;
 }
@@ -212,6 +217,34 @@ static inline int look_at(struct eddy_reader *r, struct eddy_context *c, uint64_
                                   (unsigned long long)number);
         }
     }
+}
+
+/* The next offset's event, if it lies in the leaf of the last one: 1, else 0, for the general way, which
+ * also says what is wrong. */
+static inline int look_near(struct eddy_reader *r, uint64_t number, eddy_event *event) {
+    const struct eddy_view *v = &r->instant.view;
+    struct eddy_arena *a = v->arena;
+    const struct eddy_trie_leaf *leaf = &r->offsets;
+    uint64_t k = number & (EDDY_TRIE_SLOTS - 1);
+    if (leaf->off == 0 || leaf->base != number - k || number > r->bound ||
+        eddy_block_tag(a, leaf->off) != leaf->tag) {
+        return 0;
+    }
+    const struct eddy_shm_node *node = eddy_arena_raw(a, leaf->off);
+    const eddy_word *slot = &node->slot[k];
+    uint64_t ref = eddy_view_load(v, slot);
+    struct eddy_event_more more;
+    if (k + 2 < EDDY_TRIE_SLOTS) {
+        /* [reader.R4] relaxed: where the event after the next will be looked for */
+        eddy_at_fetch_read(eddy_arena_raw(a, eddy_ld_rlx(slot + 2)), FETCH_BYTES);
+    }
+    if (ref == 0 || EDDY_IS_TOMB(ref) ||
+        eddy_event_read(v, slot, ref, &r->buffer, event, &more) != 1 ||
+        event->offset != number || name_of(r, a, more.stream) < 0) {
+        return 0;
+    }
+    give_name(r, event);
+    return eddy_view_load(v, slot) == ref;
 }
 
 /* The last number there is, as of the instant. */
@@ -369,7 +402,7 @@ static int no_more(struct eddy_reader *r, struct eddy_context *c, uint64_t numbe
     return EDDY_CAUGHT_UP;
 }
 
-static void note_position(struct eddy_reader *r, const eddy_event *e) {
+static inline void note_position(struct eddy_reader *r, const eddy_event *e) {
     r->position.offset = e->offset;
     r->position.version = e->version;
     r->position.caught_up = false;
@@ -396,7 +429,7 @@ int eddy_reader_at(struct eddy_reader *r, struct eddy_context *c, uint64_t numbe
     }
 }
 
-static int step(struct eddy_reader *r, struct eddy_context *c, eddy_event *event) {
+static inline int step(struct eddy_reader *r, struct eddy_context *c, eddy_event *event) {
     bool back = (r->select.flags & EDDY_BACKWARD) != 0;
     uint64_t missing = 0;
     while (!r->ended) {
@@ -404,7 +437,7 @@ static int step(struct eddy_reader *r, struct eddy_context *c, eddy_event *event
         if (back ? number <= r->bound : number > r->bound) {
             return end(r);
         }
-        int got = look_at(r, c, number, event);
+        int got = r->by_offset && look_near(r, number, event) ? 1 : look_at(r, c, number, event);
         if (got == NOTHING) {
             int more = no_more(r, c, number);
             if (more != 1) {
@@ -421,7 +454,7 @@ static int step(struct eddy_reader *r, struct eddy_context *c, eddy_event *event
             return got;
         }
         missing = 0;
-        enum match m = match(&r->select, event);
+        enum match m = r->filters ? match(&r->select, event) : MATCH;
         if (m == PAST) {
             return end(r);
         }
@@ -437,8 +470,10 @@ static int step(struct eddy_reader *r, struct eddy_context *c, eddy_event *event
     return end(r);
 }
 
-static int next_inside(struct eddy_reader *r, struct eddy_context *c, eddy_event *event) {
-    eddy_instant_renew(&r->instant, &c->thread);
+static inline int next_inside(struct eddy_reader *r, struct eddy_context *c, eddy_event *event) {
+    if (r->instant.view.span != &c->thread.span || !c->thread.slot) {
+        eddy_instant_renew(&r->instant, &c->thread);
+    }
     if (!r->started) {
         int got = eddy_instant_take(&r->instant, &c->thread);
         if (got == 0) {

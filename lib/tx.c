@@ -8,7 +8,19 @@
 #include "append.h"
 #include "error.h"
 
-static int check_event(const eddy_new_event *e, bool with_data) {
+static int refuse_event(const eddy_new_event *e, bool with_data);
+
+static inline int check_event(const eddy_new_event *e, bool with_data) {
+    bool fine = e->type.len <= EDDY_TYPE_MAX && e->id.len <= EDDY_ID_MAX &&
+                e->data.len <= EDDY_EVENT_MAX / 2 && e->metadata.len <= EDDY_EVENT_MAX / 2 &&
+                e->flags <= EDDY_TIME_GIVEN && !e->reserved && (!e->type.len || e->type.ptr) &&
+                (!e->id.len || e->id.ptr) && (!e->metadata.len || e->metadata.ptr) &&
+                (!with_data || !e->data.len || e->data.ptr);
+    return fine ? 0 : refuse_event(e, with_data);
+}
+
+/* What is wrong with an event, if anything is. */
+static int refuse_event(const eddy_new_event *e, bool with_data) {
     if (e->type.len > EDDY_TYPE_MAX || e->id.len > EDDY_ID_MAX) {
         return eddy_error_set(EDDY_EINVAL,
                               "an event with a type of %zu bytes (at most %u) and an id of %zu (at "
@@ -43,13 +55,13 @@ static int check_expected(int64_t expected) {
 }
 
 static int add(struct eddy_batch *b, struct eddy_thread *t, uint32_t stream,
-               const eddy_new_event *event, void **data) {
-    if (b->events.count >= EDDY_TX_EVENTS_MAX) {
+               const eddy_new_event *events, size_t count, void **data) {
+    if (count > EDDY_TX_EVENTS_MAX - b->events.count) {
         return eddy_error_set(EDDY_ELIMIT,
                               "a transaction of more than %u events (EDDY_TX_EVENTS_MAX): split it",
                               EDDY_TX_EVENTS_MAX);
     }
-    return eddy_batch_append(b, t, stream, event, data);
+    return eddy_batch_append(b, t, stream, events, count, data);
 }
 
 static int fill(struct eddy_context *c, eddy_bytes stream, int64_t expected,
@@ -60,10 +72,7 @@ static int fill(struct eddy_context *c, eddy_bytes stream, int64_t expected,
     if (r == 0 && expected != EDDY_ANY) {
         r = eddy_batch_expect(b, (uint32_t)s, expected);
     }
-    for (size_t i = 0; r == 0 && i < count; i++) {
-        r = add(b, &c->thread, (uint32_t)s, &events[i], NULL);
-    }
-    return r;
+    return r < 0 ? r : add(b, &c->thread, (uint32_t)s, events, count, NULL);
 }
 
 static int commit(struct eddy_context *c, struct eddy_batch *b, eddy_result *result) {
@@ -171,7 +180,7 @@ static int append(eddy_tx *tx, eddy_bytes stream, const eddy_new_event *event, v
         return r;
     }
     int64_t s = eddy_batch_stream(&tx->batch, &tx->store->arena, stream);
-    return s < 0 ? (int)s : add(&tx->batch, &c->thread, (uint32_t)s, event, data);
+    return s < 0 ? (int)s : add(&tx->batch, &c->thread, (uint32_t)s, event, 1, data);
 }
 
 int eddy_tx_append(eddy_tx *tx, eddy_bytes stream, const eddy_new_event *event) {

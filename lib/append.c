@@ -124,7 +124,7 @@ static inline size_t evaluate(struct eddy_plan *p, struct direct *d, int64_t exp
     t->after.next_offset += count;
     t->after.events_in += count;
     t->after.bytes_in += d->bytes;
-    t->groups |= UINT64_C(1) << eddy_wait_group_of(d->known->hash);
+    t->groups = d->known->groups;
     result->first_offset = t->first_offset;
     result->last_offset = t->first_offset + count - 1;
     result->last_version = base + count;

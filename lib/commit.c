@@ -47,8 +47,10 @@ static int find_stream(const struct eddy_committer *c, eddy_bytes name, uint64_t
         *desc = (uint64_t)found;
         eddy_directory_note(c->directory, v, hash, *desc);
     }
-    *k = (struct eddy_plan_known){
-        .hash = hash, .desc = *desc, .desc_tag = eddy_block_tag(a, *desc)};
+    *k = (struct eddy_plan_known){.hash = hash,
+                                  .desc = *desc,
+                                  .desc_tag = eddy_block_tag(a, *desc),
+                                  .groups = 1 | UINT64_C(1) << eddy_wait_group_of(hash)};
     return 0;
 }
 
@@ -357,7 +359,6 @@ int eddy_commit(const struct eddy_committer *c, struct eddy_batch *b, int64_t no
                 eddy_result *result) {
     struct eddy_thread *thread = c->thread;
     struct eddy_attempt t;
-    memset(result, 0, offsetof(eddy_result, stream) + 1);
     int r = eddy_batch_close(b, thread);
     if (r == 0) {
         eddy_rcu_enter(&thread->span);

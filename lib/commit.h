@@ -15,7 +15,7 @@ struct eddy_committer {
 
 /* Commits, or says why not: EDDY_ECONFLICT with the facts in *result, and other errors. The batch's
  * memory is kept or given back accordingly; its notes stay, for eddy_batch_clear(). now_ns is the
- * clock's time. *result has the offsets. */
+ * clock's time. *result comes in cleared, and has the offsets. */
 int eddy_commit(const struct eddy_committer *committer, struct eddy_batch *batch, int64_t now_ns,
                 eddy_result *result);
 

@@ -174,6 +174,9 @@ void eddy_reader_fini(struct eddy_reader *r) {
     /* [follow.R2] relaxed: the guard says whether this process is still the one that had the slot */
     if (r->life == r->store->life && eddy_ld_rlx(r->store->guard) != 0) {
         give_slot(r);
+        if (r->last) {
+            eddy_thread_count(&r->last->thread, EDDY_COUNT_READ, r->given - r->counted);
+        }
     }
     free(r->bytes);
     free(r->buffer.bytes);

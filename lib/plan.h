@@ -28,6 +28,7 @@ struct eddy_plan_known {
     uint64_t hash;
     uint64_t desc; /* 0: none */
     uint64_t desc_tag;
+    uint64_t groups; /* that its appends wake */
     struct eddy_trie_leaf leaf;
 };
 

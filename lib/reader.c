@@ -429,7 +429,7 @@ int eddy_reader_at(struct eddy_reader *r, struct eddy_context *c, uint64_t numbe
     }
 }
 
-static inline int step(struct eddy_reader *r, struct eddy_context *c, eddy_event *event) {
+static int step(struct eddy_reader *r, struct eddy_context *c, eddy_event *event) {
     bool back = (r->select.flags & EDDY_BACKWARD) != 0;
     uint64_t missing = 0;
     while (!r->ended) {
@@ -470,7 +470,7 @@ static inline int step(struct eddy_reader *r, struct eddy_context *c, eddy_event
     return end(r);
 }
 
-static inline int next_inside(struct eddy_reader *r, struct eddy_context *c, eddy_event *event) {
+static int next_inside(struct eddy_reader *r, struct eddy_context *c, eddy_event *event) {
     if (r->instant.view.span != &c->thread.span || !c->thread.slot) {
         eddy_instant_renew(&r->instant, &c->thread);
     }
@@ -483,15 +483,36 @@ static inline int next_inside(struct eddy_reader *r, struct eddy_context *c, edd
             return got;
         }
     }
-    int got = step(r, c, event);
-    if (got == EDDY_EVENT) {
-        eddy_thread_count(&c->thread, EDDY_COUNT_READ, 1);
+    r->easy = r->by_offset && !r->filters;
+    eddy_thread_count(&c->thread, EDDY_COUNT_READ, r->given - r->counted);
+    r->counted = r->given;
+    return step(r, c, event);
+}
+
+/* The next event the easy way: true, or nothing has happened. */
+static inline bool next_easy(struct eddy_reader *r, eddy_event *event) {
+    struct eddy_context *c = r->last;
+    if (!r->easy || !eddy_store_same_context(r->store, c) ||
+        r->instant.view.span != &c->thread.span) {
+        return false;
+    }
+    eddy_rcu_enter(&c->thread.span);
+    bool got = look_near(r, r->at + 1, event);
+    eddy_rcu_leave(&c->thread.span);
+    if (got) {
+        r->at++;
+        r->given++;
+        r->position.looked_at = event->offset;
+        note_position(r, event);
     }
     return got;
 }
 
 int eddy_reader_next(eddy_reader *r, eddy_event *event) {
     struct eddy_context *c;
+    if (__builtin_expect(next_easy(r, event), 1)) {
+        return EDDY_EVENT;
+    }
     int got = eddy_reader_enter(r, &c);
     if (got < 0) {
         return got;

@@ -26,8 +26,10 @@ struct eddy_reader {
     uint64_t at;    /* the last number looked at; backward: the next one to look at, + 1 */
     uint64_t bound; /* the last number to look at; 0: not known yet, UINT64_MAX: none */
     uint64_t given;
+    uint64_t counted; /* of them, in the counters */
     bool by_offset; /* all offsets in order, copied, by a handle with slots: the common case */
     bool filters;   /* something beside the numbers decides which events match */
+    bool easy;      /* by offset, no filters, and started: look_near() may do */
     bool started;
     bool ended;
     eddy_position position;

@@ -128,7 +128,7 @@ static int check_options(const eddy_options *given, eddy_options *o) {
     o->cap = o->cap ? o->cap : EDDY_CAP_DEFAULT;
     o->mode = o->mode ? o->mode : 0600;
     o->members = o->members ? o->members : 128;
-    o->threads = o->threads ? o->threads : 256;
+    o->threads = o->threads ? o->threads : 255;
     if (o->cap < EDDY_CAP_MIN || o->cap > EDDY_CAP_MAX) {
         return eddy_error_set(EDDY_EINVAL, "cap of %llu bytes: must be %llu (4 MiB) to %llu (16 TiB)",
                               (unsigned long long)o->cap, (unsigned long long)EDDY_CAP_MIN,

@@ -3,7 +3,6 @@
 #include "tx.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 #include "append.h"
 #include "error.h"
@@ -42,6 +41,18 @@ static int refuse_event(const eddy_new_event *e, bool with_data) {
         return eddy_error_set(EDDY_EINVAL, "an event has bytes without a pointer to them");
     }
     return 0;
+}
+
+static inline void clear_result(eddy_result *r) {
+    r->first_offset = 0;
+    r->last_offset = 0;
+    r->last_version = 0;
+    r->recorded_ns = 0;
+    r->condition = 0;
+    r->stream_len = 0;
+    r->expected = 0;
+    r->actual = 0;
+    r->stream[0] = 0;
 }
 
 static int check_expected(int64_t expected) {
@@ -103,7 +114,7 @@ int eddy_append(eddy_store *store, eddy_bytes stream, int64_t expected,
     struct eddy_context *c;
     eddy_result own;
     result = result ? result : &own;
-    memset(result, 0, offsetof(eddy_result, stream) + 1);
+    clear_result(result);
     int r = eddy_store_writer(store, &c);
     if (r == 0) {
         r = check_append(stream, expected, events, count);
@@ -216,7 +227,7 @@ int eddy_tx_commit(eddy_tx *tx, eddy_result *result) {
     struct eddy_context *c;
     eddy_result own;
     result = result ? result : &own;
-    memset(result, 0, offsetof(eddy_result, stream) + 1);
+    clear_result(result);
     int r = enter(tx, &c);
     if (r < 0) {
         return r;

@@ -49,7 +49,6 @@ NEEDS_BUILD := build-essential=cc               # the C and C++ compilers, make,
 NEEDS_BUILD += pkg-config=pkg-config            # where the libraries are
 NEEDS_BUILD += liburcu-dev=liburcu-bp.pc        # RCU within one process: the directory of streams
 NEEDS_BUILD += libxxhash-dev=libxxhash.pc       # hashes and checksums; its header alone
-NEEDS_BUILD += libjson-c-dev=json-c.pc          # tools: JSON lines in and out
 NEEDS_BUILD += zlib1g-dev=zlib.pc               # tools: import from gzip
 NEEDS_BUILD += libzstd-dev=libzstd.pc           # tools: import from zstd
 NEEDS_TEST := libcriterion-dev=criterion.pc     # the test framework
@@ -95,18 +94,20 @@ LINK_cov := --coverage
 SO_LINK_release := -Wl,-z,defs
 SO_LINK_debug := -Wl,-z,defs
 
+# For eddy-bench to say what it measured; taken when its object is made.
+COMMIT := $(shell git describe --always --dirty --tags 2>/dev/null || echo unknown)
 INCLUDE_lib := -Ilib
 INCLUDE_tools := -Ilib
-INCLUDE_bench := -Ilib
+INCLUDE_bench := -Ilib -DEDDY_COMMIT='"$(COMMIT)"'
 INCLUDE_tests := -Itests -Ilib
 
 # pkg-config is asked when a recipe first wants to know, which is after `deps`, and once.
 ask = $(eval $(1) := $$(shell $$(PKG_CONFIG) $(2)))$($(1))
 LIB_LIBS = $(call ask,LIB_LIBS,--libs liburcu-bp)
-TOOL_LIBS = $(call ask,TOOL_LIBS,--libs json-c zlib libzstd)
+TOOL_LIBS = $(call ask,TOOL_LIBS,--libs zlib libzstd)
 TEST_LIBS = $(call ask,TEST_LIBS,--libs criterion)
 CFLAGS_lib_pc = $(call ask,CFLAGS_lib_pc,--cflags liburcu-bp libxxhash)
-CFLAGS_tool_pc = $(call ask,CFLAGS_tool_pc,--cflags json-c zlib libzstd)
+CFLAGS_tool_pc = $(call ask,CFLAGS_tool_pc,--cflags zlib libzstd)
 CFLAGS_test_pc = $(call ask,CFLAGS_test_pc,--cflags criterion)
 PC_lib = $(CFLAGS_lib_pc)
 PC_tools = $(CFLAGS_tool_pc)

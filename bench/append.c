@@ -219,7 +219,9 @@ static int do_run(void *arg) {
     const struct bench_options *options = run->options;
     eddy_facts before;
     struct crew crew = {.shared = NULL};
-    if (subject_open(&run->subject, options, false) != 0) {
+    /* A warm run's memory is reserved at once, so that no system call is left in it. */
+    uint64_t reserve = run->warm ? subject_parts_bytes(run->warm) : 0;
+    if (subject_open(&run->subject, options, false, reserve) != 0) {
         return -1;
     }
     int rc = subject_facts(&run->subject, &before);

@@ -220,7 +220,7 @@ static int measure_run(struct pingpong *bench, struct pingpong_figures *figures)
          handover_futex(bench->options, 2000, &figures->futex[n]) != 0)) {
         return -1;
     }
-    if (subject_open(&bench->subject, bench->options, false) != 0) {
+    if (subject_open(&bench->subject, bench->options, false, 0) != 0) {
         return -1;
     }
     int rc = machine_run(bench->options, &figures->distances, true, run_sides, bench);

@@ -338,7 +338,7 @@ int command_read(const struct bench_options *options, struct report *report) {
         bench_error("--select %s: there are all, stream, offset and version", options->select);
         return COMMAND_USAGE;
     }
-    if (subject_open(&bench.subject, options, true) != 0) {
+    if (subject_open(&bench.subject, options, true, 0) != 0) {
         return -1;
     }
     int rc = options->store ? 0 : fill(&bench);

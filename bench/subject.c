@@ -12,10 +12,12 @@
 /* What an event takes beside its payload, with its share of the indexes, is less than this. */
 #define SUBJECT_OVERHEAD 256u
 
-int subject_open(struct subject *subject, const struct bench_options *options, bool must_exist) {
+int subject_open(struct subject *subject, const struct bench_options *options, bool must_exist,
+                 uint64_t reserve) {
     *subject = (struct subject){.store = NULL};
     eddy_options how = EDDY_OPTIONS_INIT;
     how.flags = !options->store ? EDDY_ANONYMOUS : must_exist ? EDDY_MUST_EXIST : 0;
+    how.reserve = reserve;
     int rc = eddy_open(&subject->store, options->store, &how);
     if (rc < 0) {
         return bench_error("cannot open the store: %s (%s)", eddy_errmsg(), eddy_errname(rc));
@@ -87,6 +89,14 @@ int subject_find_parts(const struct subject *subject, struct subject_parts *part
         parts->count++;
     }
     return fd < 0 ? bench_error("the store has no descriptor: %s", eddy_errmsg()) : 0;
+}
+
+uint64_t subject_parts_bytes(const struct subject_parts *parts) {
+    uint64_t bytes = 0;
+    for (uint32_t i = 0; i < parts->count; i++) {
+        bytes += parts->parts[i].len;
+    }
+    return bytes;
 }
 
 /* A mapping of this process, as a line of /proc/self/maps tells. */

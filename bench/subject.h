@@ -14,7 +14,8 @@ struct subject {
 /* Opens options->store, or makes an anonymous store: it ends with the last process that has it,
  * however that process ends, so that nothing is left behind. must_exist: of a named one.
  * 0, or -1 with the reason said. */
-int subject_open(struct subject *subject, const struct bench_options *options, bool must_exist);
+int subject_open(struct subject *subject, const struct bench_options *options, bool must_exist,
+                 uint64_t reserve);
 void subject_close(struct subject *subject);
 
 /* In a process of the crew. 0, or -1 with the reason left for the parent. */
@@ -43,6 +44,9 @@ struct subject_parts {
 
 /* Which they are, now. 0 or -1. */
 int subject_find_parts(const struct subject *subject, struct subject_parts *parts);
+
+/* How many bytes they are. */
+uint64_t subject_parts_bytes(const struct subject_parts *parts);
 
 /* Touches those parts of the store in this process, where eddy has mapped it, without changing
  * them. Returns the bytes; 0 if the mapping was not found. */

@@ -160,7 +160,9 @@ static int create_in(struct eddy_arena *a, const char *path, const struct eddy_s
     }
     init_super(base, plan, o);
     adopt(a, base, base);
-    r = eddy_arena_grow(a, FIRST_EXTENTS);
+    uint64_t first = o->reserve / EDDY_EXTENT_SIZE;
+    first = first < FIRST_EXTENTS ? FIRST_EXTENTS : first;
+    r = eddy_arena_grow(a, (uint32_t)(first < a->extents_max ? first : a->extents_max));
     if (r < 0) {
         return r;
     }

@@ -53,6 +53,7 @@ struct eddy_arena_options {
     uint32_t mode;
     uint32_t members;
     uint32_t threads;
+    uint64_t reserve;   /* bytes to reserve at once */
     uint32_t hash_keep; /* bits of a name's hash to use, for tests of collisions; 0: all */
 };
 

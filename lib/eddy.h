@@ -118,7 +118,7 @@ typedef struct eddy_store eddy_store;
 #define EDDY_CAP_MAX (UINT64_C(1) << 44)
 
 /* How to open a store. Set size to sizeof(eddy_options); zero in any other field is the default.
- * cap, mode, members and threads count only for the call that makes the store. */
+ * cap, mode, members, threads and reserve count only for the call that makes the store. */
 typedef struct eddy_options {
     uint32_t size;
     uint32_t flags;
@@ -133,10 +133,12 @@ typedef struct eddy_options {
     int64_t (*clock)(void *arg); /* the time of recording; default CLOCK_REALTIME. Called with no
                                     lock held; must not call eddy */
     void *clock_arg;
+    uint64_t reserve; /* bytes of memory to take at once, when the store is made, rather than as
+                         events come; at most cap; default: about a megabyte */
 } eddy_options;
 
 #define EDDY_OPTIONS_INIT                                                                          \
-    { sizeof(eddy_options), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    { sizeof(eddy_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* Opens the store `name` and gives its handle in *out, to be closed by eddy_close(). Made if it is
  * missing, unless the flags say otherwise; nobody ever sees a half-made one. Opening is also the

@@ -138,6 +138,10 @@ static int check_options(const eddy_options *given, eddy_options *o) {
         return eddy_error_set(EDDY_EINVAL, "members must be 2 to 1024 (%u), threads 2 to 8000 (%u)",
                               o->members, o->threads);
     }
+    if (o->reserve > o->cap) {
+        return eddy_error_set(EDDY_EINVAL, "reserve of %llu bytes: more than the cap, %llu",
+                              (unsigned long long)o->reserve, (unsigned long long)o->cap);
+    }
     if (o->mode & ~0777u) {
         return eddy_error_set(EDDY_EINVAL, "mode %#o has bits that are no permissions", o->mode);
     }
@@ -150,7 +154,8 @@ static int open_arena(struct eddy_store *s, const char *name, const eddy_options
     struct target t;
     bool read_only = (o->flags & EDDY_READ_ONLY) != 0;
     struct eddy_arena_options make = {
-        .cap = o->cap, .mode = o->mode, .members = o->members + 1, .threads = o->threads + 1};
+        .cap = o->cap, .mode = o->mode, .members = o->members + 1, .threads = o->threads + 1,
+        .reserve = o->reserve};
     if (o->flags & EDDY_ANONYMOUS) {
         return eddy_arena_create(&s->arena, NULL, &make);
     }

@@ -94,7 +94,7 @@ static inline size_t evaluate(struct eddy_plan *p, struct direct *d, int64_t exp
     uint64_t base = eddy_view_load(v, &d->stream->version);
     d->offsets = near_slots(v, &p->tail, t->first_offset, count);
     d->versions = version_slots(v, d, base + 1, count);
-    if (!d->offsets || !d->versions || !eddy_commit_holds(expected, base)) {
+    if (!d->offsets || !d->versions || base >> 62 != 0 || !eddy_commit_holds(expected, base)) {
         return 0;
     }
     unsigned char *head = eddy_arena_raw(a, d->at + d->bytes);
@@ -162,6 +162,7 @@ static int commit(const struct eddy_committer *c, struct direct *d, int64_t expe
         if (n == 0) {
             return 0;
         }
+        set_fill(c->thread, d->at + d->bytes + eddy_event_head_size(1) - c->thread->cursor.base);
         if (eddy_commit_try(c->thread, &t, words, n) == 1) {
             apply(c->thread, d, count, words, &t);
             return 1;
@@ -182,7 +183,6 @@ int eddy_append_direct(const struct eddy_committer *c, eddy_bytes stream, int64_
     uint64_t hash = eddy_stream_hash(t->arena, stream);
     if (find(c->plan, stream, hash, &d) && write_blocks(t, events, count, &d)) {
         uint64_t end = t->cursor.fill + d.bytes + eddy_event_head_size(1);
-        set_fill(t, end);
         r = commit(c, &d, expected, count, now_ns, result);
         if (r == 1) {
             /* Where the events after the next will be. */

@@ -418,6 +418,11 @@ uint64_t eddy_arena_reserved(struct eddy_arena *a) {
 
 bool eddy_arena_within(struct eddy_arena *a, uint64_t off, uint64_t len) {
     uint64_t limit = a->extents_off + eddy_arena_reserved(a) * EDDY_EXTENT_SIZE;
+    /* A damaged mark must not make us touch what is not there. */
+    int fd = eddy_arena_fd(a);
+    if (fd >= 0 && eddy_platform_file_bytes(fd) < (int64_t)limit) {
+        return false;
+    }
     /* [arena.R6] relaxed: a cache; the acquire of the mark itself has just been made */
     eddy_st_rlx(&a->limit, limit);
     return off >= a->extents_off && off <= limit && len <= limit - off;

@@ -187,6 +187,13 @@ static void close_part(struct eddy_batch *b, struct eddy_thread *t) {
         part->head = p->base + p->end;
         p->end += eddy_event_head_size(part->streams);
     }
+    /* Whole before the mark covers it: whoever follows the blocks finds its end. */
+    EDDY_PUT(struct eddy_shm_head, eddy_arena_raw(t->arena, part->head),
+             {
+                 .size = (uint32_t)eddy_event_head_size(part->streams),
+                 .kind = EDDY_BLOCK_HEAD,
+                 .streams = (uint16_t)part->streams,
+             });
     for (uint32_t i = 0; i < part->events; i++) {
         uint64_t off = b->events.at[part->first + i].off;
         eddy_event_set_head(eddy_arena_raw(t->arena, off), part->head - part->base);
@@ -195,25 +202,17 @@ static void close_part(struct eddy_batch *b, struct eddy_thread *t) {
     b->open = false;
 }
 
-static int add_piece(struct eddy_batch *b, struct eddy_cursor c, uint32_t run) {
-    if (!ROOM(b->pieces)) {
-        return no_memory();
-    }
+static void add_piece(struct eddy_batch *b, struct eddy_cursor c, uint32_t run) {
     b->pieces.at[b->pieces.count++] = (struct eddy_batch_piece){
         .base = c.base, .fill = c.fill, .size = c.size, .run = run, .end = c.fill};
-    return 0;
 }
 
-static int open_part(struct eddy_batch *b) {
-    if (!ROOM(b->parts)) {
-        return no_memory();
-    }
+static void open_part(struct eddy_batch *b) {
     b->parts.at[b->parts.count++] =
         (struct eddy_batch_part){.base = last_piece(b)->base,
                                  .first = b->events.count,
                                  .streams_at = b->part_streams.count};
     b->open = true;
-    return 0;
 }
 
 /* An extent that another has left, with room for `need`. */
@@ -248,6 +247,9 @@ static int next_piece(struct eddy_batch *b, struct eddy_thread *t, uint64_t need
     struct eddy_arena *a = t->arena;
     struct eddy_cursor c = {0};
     uint32_t run = 1;
+    if (!ROOM(b->pieces) || !ROOM(b->parts)) {
+        return no_memory();
+    }
     if (need > EDDY_EXTENT_SIZE) {
         run = (uint32_t)((need + EDDY_EXTENT_SIZE - 1) / EDDY_EXTENT_SIZE);
     } else if (t->cursor.base) {
@@ -269,18 +271,14 @@ static int next_piece(struct eddy_batch *b, struct eddy_thread *t, uint64_t need
         c = (struct eddy_cursor){.base = eddy_arena_extent_off(a, idx),
                                  .size = (uint64_t)run * EDDY_EXTENT_SIZE};
     }
-    int r = add_piece(b, c, run);
-    if (r == 0) {
-        r = open_part(b);
-    } else {
-        eddy_extent_give(a, eddy_arena_extent_of(a, c.base), run);
-    }
-    if (r == 0 && run > 1) {
+    add_piece(b, c, run);
+    open_part(b);
+    if (run > 1) {
         /* The head of a large event's part comes first: it must lie in the first extent. */
         b->parts.at[b->parts.count - 1].head = c.base;
         last_piece(b)->end = eddy_event_head_size(1);
     }
-    return r;
+    return 0;
 }
 
 /* Whether an event of `size` bytes of a stream fits into the open part. */

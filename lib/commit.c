@@ -2,11 +2,10 @@
  *
  *   A  help: everything committed is applied; s is the first empty word.
  *   B  copy the header of s - 1: the state of the store before s.
- *   C  evaluate against the indexes, which show exactly [0, s): conditions, versions, offsets, nodes
- *      set aside; write the heads of the parts, the redo list, the header of s.
- *   D  swap the word of s from empty to our buffer: the commit point, in eddy_ring_commit(). If
- *      somebody else was faster, go to A; payloads stay as they are.
- *   E  apply, wake, move `applied`.
+ *   C  evaluate against the indexes, which show exactly [0, s): conditions, versions, offsets,
+ * nodes set aside; write the heads of the parts, the redo list, the header of s. D  swap the word
+ * of s from empty to our buffer: the commit point, in eddy_ring_commit(). If somebody else was
+ * faster, go to A; payloads stay as they are. E  apply, wake, move `applied`.
  *
  * I1  All that a failed condition or an absence was judged by was true at one instant: the word is
  *     looked at once more before the answer is given.
@@ -23,7 +22,7 @@
 #include "error.h"
 #include "wait.h"
 
-enum { LIST_WORDS_PER_EXTENT = EDDY_EXTENT_SIZE / 8 };
+enum { LIST_WORDS_PER_EXTENT = EDDY_EXTENT_SIZE / 8, VERSION_MAX_BITS = 62 };
 
 /* A descriptor by name: from this thread's own notes, the process's directory, or the index. */
 static int find_stream(const struct eddy_committer *c, eddy_bytes name, uint64_t hash,
@@ -71,6 +70,10 @@ static int resolve(const struct eddy_committer *c, struct eddy_batch *b, uint32_
     if (s->desc != 0) {
         struct eddy_shm_stream *d = eddy_arena_raw(a, s->desc);
         s->base = eddy_view_load(v, &d->version);
+        if (s->base >> VERSION_MAX_BITS != 0) {
+            return eddy_error_set(EDDY_ECORRUPT, "the version of a stream is damaged: run `eddy "
+                                                 "check`");
+        }
     }
     return 0;
 }
@@ -94,7 +97,8 @@ static int conflict(const struct eddy_batch *b, uint32_t i, eddy_result *result)
                               "expected new stream '%s' (version 0) but it is at version %llu",
                               result->stream, actual);
     }
-    return eddy_error_set(EDDY_ECONFLICT, "expected version %lld but stream '%s' is at version %llu",
+    return eddy_error_set(EDDY_ECONFLICT,
+                          "expected version %lld but stream '%s' is at version %llu",
                           (long long)k->expected, result->stream, actual);
 }
 
@@ -132,7 +136,8 @@ static int make_stream(const struct eddy_committer *c, struct eddy_batch *b, uin
 }
 
 /* Streams: descriptors for the new ones, versions and bytes for those that are there. */
-static int plan_streams(const struct eddy_committer *c, struct eddy_batch *b, struct eddy_attempt *t) {
+static int plan_streams(const struct eddy_committer *c, struct eddy_batch *b,
+                        struct eddy_attempt *t) {
     struct eddy_arena *a = c->thread->arena;
     for (uint32_t i = 0; i < b->streams.count; i++) {
         struct eddy_batch_stream *s = &b->streams.at[i];
@@ -168,8 +173,8 @@ static int plan_offsets(const struct eddy_committer *c, const struct eddy_batch 
             refs[k] = b->events.at[i + k].off;
         }
         struct eddy_plan_values v = {.refs = refs};
-        int r = eddy_plan_numbers(c->plan, &c->thread->arena->super->offsets_root,
-                                  &c->plan->tail, first_offset + i, n, v);
+        int r = eddy_plan_numbers(c->plan, &c->thread->arena->super->offsets_root, &c->plan->tail,
+                                  first_offset + i, n, v);
         if (r < 0) {
             return r;
         }
@@ -188,8 +193,7 @@ static int plan_versions(const struct eddy_committer *c, const struct eddy_batch
             n++;
         }
         const struct eddy_batch_stream *s = &b->streams.at[e->stream];
-        struct eddy_shm_stream *d =
-            eddy_arena_raw(c->thread->arena, s->desc ? s->desc : s->fresh);
+        struct eddy_shm_stream *d = eddy_arena_raw(c->thread->arena, s->desc ? s->desc : s->fresh);
         int r = eddy_plan_versions(c->plan, d, s->hash, s->base + e->k + 1, n, first_offset + i);
         if (r < 0) {
             return r;
@@ -232,18 +236,46 @@ static int evaluate(const struct eddy_committer *c, struct eddy_batch *b, struct
     return r;
 }
 
-/* Memory for a list that does not fit in the buffer: a run of extents that goes with the buffer. */
-static int list_room(struct eddy_thread *t, unsigned which, size_t words) {
-    uint32_t run = (uint32_t)((words + LIST_WORDS_PER_EXTENT - 1) / LIST_WORDS_PER_EXTENT);
-    if (words <= EDDY_LIST_INLINE || t->list_run[which] >= run) {
-        return 0;
-    }
-    uint32_t idx;
+static void give_list(struct eddy_thread *t, unsigned which) {
     if (t->list_run[which] > 0) {
         eddy_extent_give(t->arena, eddy_arena_extent_of(t->arena, t->list_off[which]),
                          t->list_run[which]);
         t->list_run[which] = 0;
     }
+}
+
+/* A list that another thread left: ours, unless the last transaction names it, or it is too small.
+ */
+static void resume_list(struct eddy_thread *t, unsigned which, uint64_t named, uint32_t run) {
+    uint32_t idx;
+    uint32_t got;
+    if (!eddy_extent_resume_list(t->arena, t->member, &idx, &got)) {
+        return;
+    }
+    uint64_t off = eddy_arena_extent_off(t->arena, idx);
+    if (off == named) {
+        eddy_extent_leave(t->arena, idx);
+    } else if (got < run) {
+        eddy_extent_give(t->arena, idx, got);
+    } else {
+        t->list_off[which] = off;
+        t->list_run[which] = got;
+    }
+}
+
+/* Memory for a list that does not fit in the buffer: a run of extents that goes with the buffer.
+ * named: the list of the last transaction. */
+static int list_room(struct eddy_thread *t, unsigned which, uint64_t named, size_t words) {
+    uint32_t run = (uint32_t)((words + LIST_WORDS_PER_EXTENT - 1) / LIST_WORDS_PER_EXTENT);
+    if (words <= EDDY_LIST_INLINE || t->list_run[which] >= run) {
+        return 0;
+    }
+    give_list(t, which);
+    resume_list(t, which, named, run);
+    if (t->list_run[which] >= run) {
+        return 0;
+    }
+    uint32_t idx;
     int r = eddy_extent_take(t->arena, t->member, EDDY_KIND_LIST, 0, run, &idx);
     if (r == 0) {
         t->list_off[which] = eddy_arena_extent_off(t->arena, idx);
@@ -275,23 +307,26 @@ static void write_buffer(struct eddy_thread *thread, struct eddy_attempt *t, con
 
 int eddy_commit_try(struct eddy_thread *thread, struct eddy_attempt *t, const uint64_t *words,
                     size_t count) {
-    int r = list_room(thread, t->which, count);
+    int r = list_room(thread, t->which, t->after.list_off, count);
     if (r < 0) {
         return r;
     }
     write_buffer(thread, t, words, count);
-    return eddy_ring_commit(thread->arena, t->s, t->empty,
-                            eddy_ring_buffer(thread->idx, t->which));
+    return eddy_ring_commit(thread->arena, t->s, t->empty, eddy_ring_buffer(thread->idx, t->which));
 }
 
 int eddy_commit_look(struct eddy_thread *thread, int64_t now_ns, struct eddy_attempt *t) {
     uint32_t tail;
+    int r;
     do {
-        int r = eddy_apply_help(thread, &t->s, &t->empty);
+        r = eddy_apply_help(thread, &t->s, &t->empty);
+        if (r == 0) {
+            r = eddy_ring_before(thread->arena, t->s, &t->after, &tail);
+        }
         if (r < 0) {
             return r;
         }
-    } while (!eddy_ring_before(thread->arena, t->s, &t->after, &tail));
+    } while (r == 0);
     t->which = tail == eddy_ring_buffer(thread->idx, 0);
     t->first_offset = t->after.next_offset;
     t->groups = 1;

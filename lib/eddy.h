@@ -127,7 +127,7 @@ typedef struct eddy_options {
     uint32_t mode;     /* permission bits of the file, whatever the umask; default 0600 */
     uint32_t members;  /* processes at once, 2 to 1024; default 128 */
     uint32_t threads;  /* threads inside the library at once, over all processes, 2 to 8000;
-                          default 255 */
+                          default 256 */
     uint32_t reserved; /* must be 0 */
     const char *dir;   /* where names live; default $EDDY_DIR, else /dev/shm */
     int64_t (*clock)(void *arg); /* the time of recording; default CLOCK_REALTIME. Called with no

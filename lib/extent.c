@@ -21,8 +21,8 @@ static bool own(struct eddy_arena *a, uint32_t idx, unsigned from, uint32_t memb
         return false;
     }
     uint64_t now = EDDY_STATE(EDDY_STATE_GEN(was), EDDY_OWNED, member);
-    /* [extent.P1] acq_rel: pairs with [extent.C2], [event.C1]. It is ours. Death after: swept; nothing that we
-     * did not commit is referred to. */
+    /* [extent.P1] acq_rel: pairs with [extent.C2], [event.C1]. It is ours. Death after: swept;
+     * nothing that we did not commit is referred to. */
     if (!eddy_cas_ar(&e->state, &was, now)) {
         return false;
     }
@@ -170,8 +170,7 @@ int eddy_extent_take(struct eddy_arena *a, uint32_t member, unsigned kind, unsig
     if (n == 0 || n > a->extents_max) {
         return eddy_error_set(EDDY_EFULL,
                               "%llu bytes in one piece do not fit in a store whose cap is %llu",
-                              (unsigned long long)n * EDDY_EXTENT_SIZE,
-                              (unsigned long long)a->cap);
+                              (unsigned long long)n * EDDY_EXTENT_SIZE, (unsigned long long)a->cap);
     }
     if (n > 1 || !pop(a, EDDY_HINT_FREE, EDDY_FREE, member, idx)) {
         int r = take_fresh(a, member, n, idx);
@@ -195,8 +194,8 @@ void eddy_extent_give(struct eddy_arena *a, uint32_t idx, uint32_t n) {
 
 static void leave_owned(struct eddy_shm_extent *e, uint64_t was, unsigned state) {
     uint64_t now = EDDY_STATE(EDDY_STATE_GEN(was), state, 0);
-    /* [extent.P3] acq_rel: pairs with [extent.C1], [extent.C2], [event.C1]. No longer ours: all in it is
-     * applied or given up. Death before: the sweep does it. */
+    /* [extent.P3] acq_rel: pairs with [extent.C1], [extent.C2], [event.C1]. No longer ours: all in
+     * it is applied or given up. Death before: the sweep does it. */
     (void)eddy_cas_ar(&e->state, &was, now);
 }
 
@@ -207,18 +206,46 @@ void eddy_extent_seal(struct eddy_arena *a, uint32_t idx) {
 }
 
 static unsigned partial_list(uint64_t info) {
-    return EDDY_INFO_KIND(info) == EDDY_KIND_NODES ? EDDY_HINT_EVENTS + EDDY_INFO_CLASS(info)
-                                                   : EDDY_HINT_EVENTS;
+    unsigned kind = EDDY_INFO_KIND(info);
+    return kind == EDDY_KIND_NODES  ? EDDY_HINT_EVENTS + EDDY_INFO_CLASS(info)
+           : kind == EDDY_KIND_LIST ? EDDY_HINT_LISTS
+                                    : EDDY_HINT_EVENTS;
+}
+
+/* Extents of a redo list, as far as it can be. */
+static uint32_t list_run(const struct eddy_arena *a, uint32_t idx, uint64_t info) {
+    uint32_t run = EDDY_INFO_KIND(info) == EDDY_KIND_LIST ? EDDY_INFO_RUN(info) : 1;
+    return run == 0 || run > a->extents_max - idx ? 1 : run;
 }
 
 void eddy_extent_leave(struct eddy_arena *a, uint32_t idx) {
-    struct eddy_shm_extent *e = eddy_extent_line(a, idx);
     /* [extent.R13] relaxed: ours */
-    unsigned list = partial_list(eddy_ld_rlx(&e->info));
-    leave_owned(e, eddy_ld_rlx(&e->state), EDDY_PARTIAL);
+    uint64_t info = eddy_ld_rlx(&eddy_extent_line(a, idx)->info);
+    unsigned list = partial_list(info);
+    for (uint32_t i = list_run(a, idx, info); i-- > 0;) {
+        struct eddy_shm_extent *e = eddy_extent_line(a, idx + i);
+        /* [extent.R15] relaxed: ours */
+        leave_owned(e, eddy_ld_rlx(&e->state), EDDY_PARTIAL);
+    }
     if (list < EDDY_HINTS) {
         push(a, list, idx);
     }
+}
+
+bool eddy_extent_resume_list(struct eddy_arena *a, uint32_t member, uint32_t *idx, uint32_t *run) {
+    if (!pop(a, EDDY_HINT_LISTS, EDDY_PARTIAL, member, idx)) {
+        return false;
+    }
+    /* [extent.R16] relaxed: ours since the pop */
+    *run = list_run(a, *idx, eddy_ld_rlx(&eddy_extent_line(a, *idx)->info));
+    uint32_t got = 1;
+    while (got < *run && own(a, *idx + got, EDDY_PARTIAL, member)) {
+        got++;
+    }
+    *run = got; /* what is missing was cut off by a death: free, or a part of something else */
+    /* [extent.R18] relaxed: ours; so that what is left again is what is ours */
+    eddy_st_rlx(&eddy_extent_line(a, *idx)->info, EDDY_INFO(EDDY_KIND_LIST, 0, got));
+    return true;
 }
 
 bool eddy_extent_resume(struct eddy_arena *a, uint32_t member, unsigned class_, uint32_t *idx) {
@@ -254,9 +281,19 @@ uint64_t eddy_extent_count_owned(struct eddy_arena *a, uint32_t member) {
     return count(a, EDDY_OWNED, member);
 }
 
+/* Does this rest of a run belong to a large event? */
+static bool is_large(const struct eddy_arena *a, uint32_t idx, uint64_t info) {
+    uint32_t back = EDDY_INFO_RUN(info); /* to the first of the run */
+    if (back == 0 || back > idx) {
+        return false;
+    }
+    /* [extent.R17] relaxed: of the same dead owner, or sealed */
+    uint64_t first = eddy_ld_rlx(&eddy_extent_line(a, idx - back)->info);
+    return EDDY_INFO_KIND(first) == EDDY_KIND_LARGE && EDDY_INFO_RUN(first) > back;
+}
+
 void eddy_extent_sweep(struct eddy_arena *a, uint32_t member, uint64_t keep_off) {
     uint64_t end = eddy_arena_reserved(a);
-    bool drop = false; /* the rest of a run goes the way of its first extent */
     for (uint64_t i = 0; i < end; i++) {
         struct eddy_shm_extent *e = &a->extents[i];
         /* [extent.C2] acquire: pairs with [extent.P1], [extent.P3]: what the dead owner wrote */
@@ -265,12 +302,16 @@ void eddy_extent_sweep(struct eddy_arena *a, uint32_t member, uint64_t keep_off)
             continue;
         }
         /* [extent.C6] acquire: pairs with [extent.P6] */
-        unsigned kind = EDDY_INFO_KIND(eddy_ld_acq(&e->info));
-        if (kind != EDDY_KIND_REST) {
-            bool kept = keep_off != 0 && keep_off == eddy_arena_extent_off(a, (uint32_t)i);
-            drop = kind == EDDY_KIND_NONE || (kind == EDDY_KIND_LIST && !kept);
-        }
-        if (drop) {
+        uint64_t info = eddy_ld_acq(&e->info);
+        unsigned kind = EDDY_INFO_KIND(info);
+        bool named = keep_off != 0 && keep_off == eddy_arena_extent_off(a, (uint32_t)i);
+        if (kind == EDDY_KIND_LIST && named) {
+            uint32_t run = list_run(a, (uint32_t)i, info);
+            eddy_extent_leave(a, (uint32_t)i);
+            i += run - 1;
+        } else if (kind == EDDY_KIND_LIST || kind == EDDY_KIND_NONE) {
+            release(a, (uint32_t)i);
+        } else if (kind == EDDY_KIND_REST && !is_large(a, (uint32_t)i, info)) {
             release(a, (uint32_t)i);
         } else if (kind == EDDY_KIND_EVENTS || kind == EDDY_KIND_NODES) {
             eddy_extent_leave(a, (uint32_t)i);

@@ -17,8 +17,11 @@ int eddy_extent_take(struct eddy_arena *arena, uint32_t member, unsigned kind, u
 /* Takes an extent that another member left partly filled, to go on at its fill mark; class_ 0: of
  * events, else of nodes of that class. False if there is none at hand. */
 bool eddy_extent_resume(struct eddy_arena *arena, uint32_t member, unsigned class_, uint32_t *idx);
-/* The owner leaves it partly filled, for others to go on. */
+/* The owner leaves it partly filled, for others to go on; a redo list with its whole run. */
 void eddy_extent_leave(struct eddy_arena *arena, uint32_t idx);
+/* Takes a redo list that another left, and its run. False if there is none at hand. */
+bool eddy_extent_resume_list(struct eddy_arena *arena, uint32_t member, uint32_t *idx,
+                             uint32_t *run);
 /* The owner gives back extents that nothing refers to, or ever did. */
 void eddy_extent_give(struct eddy_arena *arena, uint32_t idx, uint32_t n);
 /* The owner is done with filling it: from now on others may judge what in it is alive. */

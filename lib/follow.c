@@ -174,7 +174,8 @@ void eddy_reader_fini(struct eddy_reader *r) {
     /* [follow.R2] relaxed: the guard says whether this process is still the one that had the slot */
     if (r->life == r->store->life && eddy_ld_rlx(r->store->guard) != 0) {
         give_slot(r);
-        if (r->last) {
+        /* [follow.R4] relaxed: ours only if this thread wrote it */
+        if (r->last && eddy_ld_rlx(&r->last->owner) == (uint64_t)pthread_self()) {
             eddy_thread_count(&r->last->thread, EDDY_COUNT_READ, r->given - r->counted);
         }
     }

@@ -82,8 +82,9 @@ static int take_read_only(struct eddy_instant *i, struct eddy_thread *t) {
         i->seq = s;
         i->empty = w;
         i->view.overlay = NULL;
-        if (!eddy_ring_before(a, s, &i->now, &buffer)) {
-            return 0;
+        int r = eddy_ring_before(a, s, &i->now, &buffer);
+        if (r <= 0) {
+            return r;
         }
     }
     return eddy_ring_round_of(i->empty) == eddy_ring_round(i->seq) - 1;
@@ -92,13 +93,14 @@ static int take_read_only(struct eddy_instant *i, struct eddy_thread *t) {
 int eddy_instant_take(struct eddy_instant *i, struct eddy_thread *t) {
     if (t->slot) {
         uint32_t buffer;
+        int r;
         do {
-            int r = eddy_apply_help(t, &i->seq, &i->empty);
-            if (r < 0) {
-                return r;
+            r = eddy_apply_help(t, &i->seq, &i->empty);
+            if (r == 0) {
+                r = eddy_ring_before(t->arena, i->seq, &i->now, &buffer);
             }
-        } while (!eddy_ring_before(t->arena, i->seq, &i->now, &buffer));
-        return 0;
+        } while (r == 0);
+        return r < 0 ? r : 0;
     }
     while (i->tries++ < READ_ONLY_TRIES) {
         int r = take_read_only(i, t);

@@ -39,6 +39,7 @@ enum {
     EDDY_HINTS = 16,
     EDDY_HINT_FREE = 0,
     EDDY_HINT_EVENTS = 1, /* and EDDY_HINT_EVENTS + class for nodes */
+    EDDY_HINT_LISTS = 15,
     EDDY_INLINE_SLOTS = 6, /* offsets of a stream's first versions, in its descriptor */
     EDDY_LEAF8 = 8,        /* the next ones, in a small leaf; then the trie of its versions */
     EDDY_NODE_BITS = 6,    /* slots of a node of a number trie: 64 */
@@ -70,7 +71,7 @@ enum {
  *    264  fresh             extents that were ever taken: only grows (by one at a time, CAS)
  *    320  era               only grows
  *    384  hint[16]          {tag:32, index + 1:32} heads of lists of extents, all hints: free ones,
- *                           partly filled ones of events, of nodes of class 1, 2, ...
+ *                           partly filled ones of events, of nodes of class 1, 2, ...; redo lists
  *    512  offsets_root      cell: trie of offset -> event
  *    520  streams_root      cell: trie of stream number -> descriptor
  *    576  genesis           redo header of the state before the first transaction: constant

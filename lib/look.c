@@ -132,15 +132,15 @@ static int facts_of(struct eddy_store *s, struct eddy_context *c, eddy_bytes nam
     int r;
     eddy_instant_renew(&now, &c->thread);
     eddy_rcu_enter(&c->thread.span);
-    do {
-        r = eddy_instant_take(&now, &c->thread);
-        if (r == 0) {
-            int64_t found = off ? (int64_t)off : eddy_stream_find(&now.view, name, hash);
-            r = found < 0    ? (int)found
-                : found == 0 ? EDDY_ENOENT
-                             : describe(&now.view, (uint64_t)found, f);
+    while ((r = eddy_instant_take(&now, &c->thread)) == 0) {
+        int64_t found = off ? (int64_t)off : eddy_stream_find(&now.view, name, hash);
+        r = found < 0    ? (int)found
+            : found == 0 ? EDDY_ENOENT
+                         : describe(&now.view, (uint64_t)found, f);
+        if (eddy_instant_holds(&now, &c->thread)) {
+            break; /* else it may be a mixture of two states, damage included */
         }
-    } while (r != EDDY_EAGAIN && r != EDDY_ENOMEM && !eddy_instant_holds(&now, &c->thread));
+    }
     eddy_rcu_leave(&c->thread.span);
     eddy_instant_fini(&now);
     return r;
@@ -160,8 +160,9 @@ int eddy_stream_info(eddy_store *s, eddy_bytes name, eddy_stream_facts *facts) {
         return eddy_error_set(EDDY_ENOENT, "there is no stream '%.*s'", (int)name.len,
                               (const char *)name.ptr);
     }
-    return r < 0 ? r
-                 : give(facts, facts->size, &f, sizeof f, offsetof(eddy_stream_facts, first_version));
+    return r < 0
+               ? r
+               : give(facts, facts->size, &f, sizeof f, offsetof(eddy_stream_facts, first_version));
 }
 
 /* Descriptors of the streams numbered from `known` + 1 on. */

@@ -70,7 +70,7 @@ static void clear_readers(struct eddy_arena *a, uint32_t member) {
 static uint64_t last_list(struct eddy_arena *a, uint64_t seq) {
     struct eddy_ring_copy c;
     uint32_t buffer;
-    return eddy_ring_before(a, seq, &c, &buffer) ? c.list_off : 0;
+    return eddy_ring_before(a, seq, &c, &buffer) == 1 ? c.list_off : 0;
 }
 
 /* 1 swept, 0 nothing to do, or an error. Inside the span. */
@@ -116,7 +116,7 @@ static int sweep(struct eddy_thread *t, uint32_t member) {
 int eddy_maintain_sweep_dead(struct eddy_thread *t) {
     struct eddy_arena *a = t->arena;
     int swept = 0;
-    for (uint32_t i = 1; i < a->members_max; i++) {
+    for (uint32_t i = 0; i < a->members_max; i++) {
         /* [maintain.R3] relaxed: only where to look; looked at again with the byte in hand */
         uint64_t w = eddy_ld_rlx(&a->members[i].state);
         if (i == t->member || EDDY_MEMBER_OF(w) != EDDY_MEMBER_LIVE || !eddy_member_dead(a, i)) {

@@ -119,7 +119,8 @@ bool eddy_member_dead(struct eddy_arena *a, uint32_t idx) {
     if (a->dead_fn) {
         return a->dead_fn(a->dead_arg, idx);
     }
-    return eddy_platform_lock_held(a->fd, EDDY_LOCK_LIFE + idx) == 0;
+    int fd = eddy_arena_fd(a);
+    return fd >= 0 && eddy_platform_lock_held(fd, EDDY_LOCK_LIFE + idx) == 0;
 }
 
 static void init_thread(struct eddy_arena *a, const struct eddy_member *member, uint32_t idx,
@@ -175,6 +176,12 @@ void eddy_thread_leave(struct eddy_thread *t) {
     if (t->cursor.base) {
         eddy_extent_leave(a, eddy_arena_extent_of(a, t->cursor.base));
     }
+    for (unsigned i = 0; i < 2; i++) {
+        /* The last transaction may name it: whoever takes it looks. */
+        if (t->list_run[i] > 0) {
+            eddy_extent_leave(a, eddy_arena_extent_of(a, t->list_off[i]));
+        }
+    }
     /* [member.R5] relaxed: ours */
     set_thread_free(t->slot, eddy_ld_rlx(&t->slot->state));
     eddy_blocks_fini(&t->blocks);
@@ -185,6 +192,9 @@ void eddy_thread_forget(struct eddy_thread *t) {
 }
 
 void eddy_member_clear_threads(struct eddy_arena *a, uint32_t member) {
+    if (member == 0) {
+        eddy_rcu_clear(&a->threads[0]); /* the recovery slot has no state of its own */
+    }
     for (uint32_t i = 1; i < a->threads_max; i++) {
         /* [member.C4] acquire: pairs with [member.P3] */
         uint64_t w = eddy_ld_acq(&a->threads[i].state);

@@ -61,10 +61,14 @@ int eddy_platform_open(const char *path, bool read_only) {
         open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
 }
 
+int eddy_platform_follow(const char *path, bool read_only) {
+    return or_errno(open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC | O_NONBLOCK));
+}
+
 int eddy_platform_reopen(int fd, bool read_only) {
     char path[64];
     fd_path(path, sizeof path, fd);
-    return or_errno(open(path, (read_only ? O_RDONLY : O_RDWR) | O_CLOEXEC));
+    return eddy_platform_follow(path, read_only);
 }
 
 int eddy_platform_reserve(int fd, uint64_t off, uint64_t len) {

@@ -23,6 +23,8 @@ int eddy_platform_memfd(const char *name);
 int eddy_platform_seal(int fd);
 /* Opens an existing file; never follows a symbolic link in its last component. */
 int eddy_platform_open(const char *path, bool read_only);
+/* The same through a link, as those of /proc are. */
+int eddy_platform_follow(const char *path, bool read_only);
 /* A second open file description of the same file, also of a memfd or an unlinked file. */
 int eddy_platform_reopen(int fd, bool read_only);
 /* Reserves memory for [off, off + len): after that, touching it cannot fail. */

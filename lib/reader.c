@@ -2,10 +2,10 @@
  *
  * I1  A positive answer (here is the event of this number) needs no look at the ring. "No more" is
  *     given only as of an instant.
- * I2  Numbers are looked at one after the other; a reader never goes past one that is not there yet.
- * I3  Events are copied out and validated; borrowed ones are pinned first: the pin is stored, then
- *     the slot and the generation are looked at again, so that who frees the extent sees the pin, or
- *     we see that it was freed.
+ * I2  Numbers are looked at one after the other; a reader never goes past one that is not there
+ * yet. I3  Events are copied out and validated; borrowed ones are pinned first: the pin is stored,
+ * then the slot and the generation are looked at again, so that who frees the extent sees the pin,
+ * or we see that it was freed.
  */
 #include "reader.h"
 
@@ -23,8 +23,8 @@ enum { FETCH_BYTES = 192 };
 
 static void pin(struct eddy_reader *r, struct eddy_context *c, uint32_t idx) {
     struct eddy_arena *a = &r->store->arena;
-    /* [reader.R1] relaxed: ordered before the looks that follow by eddy_rcu_order(), whose partner is
-     * the fence of who frees extents. Death after: swept. */
+    /* [reader.R1] relaxed: ordered before the looks that follow by eddy_rcu_order(), whose partner
+     * is the fence of who frees extents. Death after: swept. */
     eddy_st_rlx(&a->readers[r->slot].pin, idx + UINT64_C(1));
     eddy_rcu_order(&c->thread.span);
     r->pinned = idx + 1;
@@ -106,8 +106,8 @@ static inline int load_event(struct eddy_reader *r, struct eddy_context *c, cons
         }
         pin(r, c, eddy_arena_extent_of(a, ref));
     }
-    int got = eddy_event_read(&r->instant.view, slot, ref, borrow ? NULL : &r->buffer, event,
-                              &more);
+    int got =
+        eddy_event_read(&r->instant.view, slot, ref, borrow ? NULL : &r->buffer, event, &more);
     if (got != 1) {
         return got;
     }
@@ -180,7 +180,7 @@ static int offset_of(struct eddy_reader *r, uint64_t number, uint64_t *offset) {
 }
 
 static inline int try_look_at(struct eddy_reader *r, struct eddy_context *c, uint64_t number,
-                       eddy_event *event) {
+                              eddy_event *event) {
     uint64_t offset;
     uint64_t ref = 0;
     eddy_word *slot;
@@ -192,8 +192,8 @@ static inline int try_look_at(struct eddy_reader *r, struct eddy_context *c, uin
         return got < 0 ? got : NOTHING;
     }
     got = load_event(r, c, slot, ref, event);
-    if (got == 1 && (event->offset != offset ||
-                     (r->select.stream.len > 0 && event->version != number))) {
+    if (got == 1 &&
+        (event->offset != offset || (r->select.stream.len > 0 && event->version != number))) {
         return eddy_error_set(EDDY_ECORRUPT, "offset %llu leads to another event",
                               (unsigned long long)offset);
     }
@@ -202,7 +202,7 @@ static inline int try_look_at(struct eddy_reader *r, struct eddy_context *c, uin
 
 /* The event of a number: 1, NOTHING if there is none (as far as the indexes show), or an error. */
 static inline int look_at(struct eddy_reader *r, struct eddy_context *c, uint64_t number,
-                   eddy_event *event) {
+                          eddy_event *event) {
     for (uint32_t tries = 0;; tries++) {
         eddy_instant_begin(&r->instant, &c->thread);
         int got = try_look_at(r, c, number, event);
@@ -219,9 +219,10 @@ static inline int look_at(struct eddy_reader *r, struct eddy_context *c, uint64_
     }
 }
 
-/* The next offset's event, if it lies in the leaf of the last one: 1, else 0, for the general way, which
- * also says what is wrong. */
-static inline int look_near(struct eddy_reader *r, uint64_t number, eddy_event *event) {
+/* The next offset's event, if it lies in the leaf of the last one: 1, else 0, for the general way,
+ * which also says what is wrong. */
+static inline __attribute__((always_inline)) int look_near(struct eddy_reader *r, uint64_t number,
+                                                           eddy_event *event) {
     const struct eddy_view *v = &r->instant.view;
     struct eddy_arena *a = v->arena;
     const struct eddy_trie_leaf *leaf = &r->offsets;
@@ -233,13 +234,13 @@ static inline int look_near(struct eddy_reader *r, uint64_t number, eddy_event *
     const struct eddy_shm_node *node = eddy_arena_raw(a, leaf->off);
     const eddy_word *slot = &node->slot[k];
     uint64_t ref = eddy_view_load(v, slot);
-    struct eddy_event_more more;
+    struct eddy_event_more more = {0};
     if (k + 2 < EDDY_TRIE_SLOTS) {
         /* [reader.R4] relaxed: where the event after the next will be looked for */
         eddy_at_fetch_read(eddy_arena_raw(a, eddy_ld_rlx(slot + 2)), FETCH_BYTES);
     }
     if (ref == 0 || EDDY_IS_TOMB(ref) ||
-        eddy_event_read(v, slot, ref, &r->buffer, event, &more) != 1 ||
+        eddy_event_read_inline(v, slot, ref, &r->buffer, event, &more) != 1 ||
         event->offset != number || name_of(r, a, more.stream) < 0) {
         return 0;
     }
@@ -265,8 +266,9 @@ static int last_number(struct eddy_reader *r, uint64_t *last) {
 
 /* ---- starting ---- */
 
-/* The smallest number in (low, high] whose event is not below the wanted value, or high + 1: of
- * offsets, or of times of recording, both of which grow with the number. */
+/* The last number in [low, high] of those below the wanted value, low being so by itself: the
+ * wanted ones come after it. The values are offsets or times of recording, which grow with the
+ * number. */
 static int search(struct eddy_reader *r, struct eddy_context *c, uint64_t low, uint64_t high,
                   bool by_time, uint64_t *found) {
     eddy_event e;
@@ -361,9 +363,8 @@ static inline enum match match(const eddy_select *s, const eddy_event *e) {
     }
     if ((s->from_time_ns && e->time_ns < s->from_time_ns) ||
         (s->to_time_ns && e->time_ns > s->to_time_ns) ||
-        (s->prefix.len > 0 &&
-         (e->stream.len < s->prefix.len ||
-          memcmp(e->stream.ptr, s->prefix.ptr, s->prefix.len) != 0)) ||
+        (s->prefix.len > 0 && (e->stream.len < s->prefix.len ||
+                               memcmp(e->stream.ptr, s->prefix.ptr, s->prefix.len) != 0)) ||
         !type_matches(s, e->type)) {
         return SKIP;
     }
@@ -437,7 +438,7 @@ static int step(struct eddy_reader *r, struct eddy_context *c, eddy_event *event
         if (back ? number <= r->bound : number > r->bound) {
             return end(r);
         }
-        int got = r->by_offset && look_near(r, number, event) ? 1 : look_at(r, c, number, event);
+        int got = look_at(r, c, number, event);
         if (got == NOTHING) {
             int more = no_more(r, c, number);
             if (more != 1) {
@@ -541,7 +542,9 @@ int eddy_reader_next(eddy_reader *r, eddy_event *event) {
 
 int eddy_reader_holds(eddy_reader *r) {
     struct eddy_arena *a = &r->store->arena;
-    if (!r->pinned || r->life != r->store->life) {
+    /* [reader.R5] relaxed: in a child that has not come in yet it says so */
+    if (!r->pinned || r->life != r->store->life ||
+        eddy_ld_rlx(r->store->guard) != EDDY_GUARD_READY) {
         return 0;
     }
     /* [reader.C1] acquire: pairs with [extent.P2] */

@@ -128,7 +128,7 @@ static int check_options(const eddy_options *given, eddy_options *o) {
     o->cap = o->cap ? o->cap : EDDY_CAP_DEFAULT;
     o->mode = o->mode ? o->mode : 0600;
     o->members = o->members ? o->members : 128;
-    o->threads = o->threads ? o->threads : 255;
+    o->threads = o->threads ? o->threads : 256;
     if (o->cap < EDDY_CAP_MIN || o->cap > EDDY_CAP_MAX) {
         return eddy_error_set(EDDY_EINVAL, "cap of %llu bytes: must be %llu (4 MiB) to %llu (16 TiB)",
                               (unsigned long long)o->cap, (unsigned long long)EDDY_CAP_MIN,
@@ -150,6 +150,24 @@ static int check_options(const eddy_options *given, eddy_options *o) {
 
 /* ---- opening ---- */
 
+/* "fd:N" and "pid:N/fd:M": a store that exists. */
+static int open_descriptor(struct eddy_store *s, const struct target *t, uint32_t flags) {
+    bool read_only = (flags & EDDY_READ_ONLY) != 0;
+    if (flags & EDDY_EXCLUSIVE) {
+        return eddy_error_set(EDDY_EEXIST, "a descriptor is of a store that exists already");
+    }
+    if (t->fd >= 0) {
+        return eddy_arena_open(&s->arena, NULL, t->fd, read_only);
+    }
+    int fd = eddy_platform_follow(t->path, read_only);
+    if (fd < 0) {
+        return eddy_arena_error(fd, "open", t->path);
+    }
+    int r = eddy_arena_open(&s->arena, NULL, fd, read_only);
+    close(fd);
+    return r;
+}
+
 static int open_arena(struct eddy_store *s, const char *name, const eddy_options *o) {
     struct target t;
     bool read_only = (o->flags & EDDY_READ_ONLY) != 0;
@@ -161,7 +179,7 @@ static int open_arena(struct eddy_store *s, const char *name, const eddy_options
     }
     int r = resolve(name, o->dir, &t);
     if (r != 0) {
-        return r < 0 ? r : eddy_arena_open(&s->arena, t.fd < 0 ? t.path : NULL, t.fd, read_only);
+        return r < 0 ? r : open_descriptor(s, &t, o->flags);
     }
     for (;;) {
         if (!(o->flags & EDDY_EXCLUSIVE)) {

@@ -19,8 +19,12 @@ int eddy_trie_follow(const struct eddy_view *v, const eddy_word *cell, unsigned 
         if (!*block) {
             return damaged(v, cell);
         }
+        uint64_t hi = v->span->hi;
         if (eddy_view_covers(v, *block)) {
             return 1;
+        }
+        if (v->span->hi == hi) {
+            return damaged(v, cell); /* born in an era that is yet to come */
         }
         /* The span has been raised; ends, since eras advance more slowly than we do. */
     }

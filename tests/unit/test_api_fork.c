@@ -385,6 +385,55 @@ Test(api_threads, a_fork_amid_busy_threads_gives_a_child_that_works, .timeout = 
     eddy_close(shared.store);
 }
 
+static int count_stream(void *arg, const eddy_stream_facts *facts) {
+    (void)facts;
+    ++*(uint64_t *)arg;
+    return 0;
+}
+
+static void page_new_streams(eddy_store *store, unsigned number) {
+    char name[32];
+    uint64_t count = 0;
+    snprintf(name, sizeof name, "%d-%u", (int)getpid(), number);
+    append(store, name);
+    CHECK_OK(eddy_streams(store, eddy_str(name), eddy_str(""), 10, count_stream, &count));
+    CHECK(count >= 1);
+}
+
+static void *thread_of_pages(void *arg) {
+    struct thread *thread = arg;
+    for (unsigned i = 0; !atomic_load(thread->stop); i++) {
+        page_new_streams(thread->store, thread->number * 1000000 + i);
+    }
+    return NULL;
+}
+
+static void page_as_child(void *arg) {
+    for (unsigned i = 0; i < 5; i++) {
+        page_new_streams(arg, i);
+    }
+}
+
+/* What the other threads held at the moment of the fork, nobody gives back in the child. */
+Test(api_threads, a_child_of_a_fork_amid_threads_that_list_streams_lists_them_too, .timeout = 60) {
+    eddy_store *store = sandbox_anonymous_of(UINT64_C(2) << 30);
+    _Atomic uint32_t stop = 0;
+    struct thread threads[3];
+    for (uint32_t i = 0; i < 3; i++) {
+        threads[i] = (struct thread){.store = store, .number = i, .stop = &stop};
+        cr_assert_eq(pthread_create(&threads[i].id, NULL, thread_of_pages, &threads[i]), 0);
+    }
+    for (int i = 0; i < 50; i++) {
+        cr_assert_eq(child_end(child_start(page_as_child, store), 10000), 0, "child %d", i);
+    }
+    atomic_store(&stop, 1);
+    for (int i = 0; i < 3; i++) {
+        pthread_join(threads[i].id, NULL);
+    }
+    sandbox_check(store);
+    eddy_close(store);
+}
+
 Test(api_threads, more_threads_than_slots_get_an_error_and_no_harm, .timeout = 60) {
     eddy_options options = EDDY_OPTIONS_INIT;
     eddy_store *store;

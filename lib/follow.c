@@ -138,6 +138,9 @@ static int copy_select(struct eddy_reader *r, const eddy_select *s) {
 
 int eddy_reader_init(struct eddy_reader *r, struct eddy_store *store, const eddy_select *given) {
     eddy_select select = EDDY_SELECT_INIT;
+    r->store = store;
+    r->life = store->life;
+    r->slot = UINT32_MAX;
     if (given) {
         if (given->size < offsetof(eddy_select, stream) || given->size > sizeof select) {
             return eddy_error_set(EDDY_EINVAL,
@@ -150,9 +153,6 @@ int eddy_reader_init(struct eddy_reader *r, struct eddy_store *store, const eddy
     if (got == 0) {
         got = copy_select(r, &select);
     }
-    r->store = store;
-    r->life = store->life;
-    r->slot = UINT32_MAX;
     r->spin_ns = SPIN_MAX_NS;
     r->by_offset = select.stream.len == 0 && !(select.flags & (EDDY_BACKWARD | EDDY_BORROW)) &&
                    !store->arena.read_only;

@@ -333,6 +333,11 @@ EDDY_API int eddy_reader_open(eddy_store *store, const eddy_select *select, eddy
  * EDDY_ECLOSED, EDDY_ECORRUPT, EDDY_EAGAIN, EDDY_ENOMEM. */
 EDDY_API int eddy_reader_next(eddy_reader *reader, eddy_event *event);
 
+/* As eddy_reader_next(), for up to max events (at least 1) at once, which costs less an event: with
+ * EDDY_EVENT *count events are in events[], in order, and their bytes are valid until the reader's
+ * next call; else *count is 0. Gives fewer than max whenever that is easier; not a sign of the end. */
+EDDY_API int eddy_reader_fetch(eddy_reader *reader, eddy_event *events, size_t max, size_t *count);
+
 /* As eddy_reader_next(), but where that would give EDDY_CAUGHT_UP it waits until there is an event,
  * the deadline has passed (EDDY_ETIMEDOUT), eddy_reader_wake() is called (EDDY_ECANCELED), or the
  * store is shut down (EDDY_ECLOSED). It spins for some microseconds, then sleeps. */

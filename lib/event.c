@@ -45,6 +45,9 @@ void *eddy_event_write(void *at, const eddy_new_event *e, uint64_t size, uint16_
 
 int eddy_room_for(struct eddy_room *b, size_t room) {
     if (room > b->room) {
+        if (b->fixed) {
+            return EDDY_ELIMIT; /* no sentence: it is only tried */
+        }
         size_t more = room < 4096 ? 4096 : room + room / 4;
         unsigned char *bytes = realloc(b->bytes, more);
         if (!bytes) {

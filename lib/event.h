@@ -13,6 +13,7 @@
 struct eddy_room {
     unsigned char *bytes;
     size_t room;
+    bool fixed; /* a part of something larger: does not grow */
 };
 
 /* What an event's block says beside the event. */
@@ -185,7 +186,9 @@ eddy_event_read_inline(const struct eddy_view *v, const eddy_word *slot, uint64_
         if (r < 0) {
             return r;
         }
-        eddy_copy_out(room->bytes, body, rest);
+        if (rest > 0) {
+            eddy_copy_out(room->bytes, body, rest);
+        }
         body = room->bytes;
     }
     if (!eddy_event_same(e, EDDY_STATE_GEN(state))) {

@@ -181,6 +181,7 @@ void eddy_reader_fini(struct eddy_reader *r) {
     }
     free(r->bytes);
     free(r->buffer.bytes);
+    free(r->more.bytes);
     eddy_instant_fini(&r->instant);
 }
 

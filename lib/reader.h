@@ -40,6 +40,7 @@ struct eddy_reader {
     struct eddy_trie_leaf versions;
     struct eddy_reader_name name;
     struct eddy_room buffer;
+    struct eddy_room more; /* of eddy_reader_fetch(): events after the first */
     char id[EDDY_STREAM_MAX + 24]; /* "<stream>-<version>" */
     uint32_t id_len;
     uint64_t id_version; /* 0: none */

@@ -16,7 +16,8 @@ struct sandbox {
 };
 
 void sandbox_make(struct sandbox *sandbox);
-/* dir/name, and the file of the store `name` in dir. Valid until the next call but seven of this thread. */
+/* dir/name, and the file of the store `name` in dir. Valid until the next call but seven of this
+ * thread. */
 const char *sandbox_path(const struct sandbox *sandbox, const char *name);
 const char *sandbox_file(const struct sandbox *sandbox, const char *name);
 /* Opens a store in it, making it if need be. */

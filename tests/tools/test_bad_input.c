@@ -73,7 +73,7 @@ Test(bad_input, names_of_stores, .timeout = 30) {
 
 Test(bad_input, no_permission, .timeout = 30) {
     if (getuid() != 0) {
-        cr_skip("needs root, to become somebody else");
+        skip_test("needs root, to become somebody else");
     }
     make_one();
     SAYS(run_shell("build=$(mktemp -d) && cp $EDDY_BUILD/eddy $build && chmod 755 $build && "
@@ -203,7 +203,7 @@ Test(bad_input, a_full_file_system, .timeout = 120) {
     bool permitted = run.code == 0;
     run_free(&run);
     if (!permitted) {
-        cr_skip("no mount namespaces here");
+        skip_test("no mount namespaces here");
     }
     run = run_shell(
         "mkdir $DIR/small && unshare -Urm sh -c '"

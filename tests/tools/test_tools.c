@@ -241,15 +241,15 @@ Test(tools, tail_shows_the_end_and_follows, .timeout = 60) {
 Test(tools, a_follower_ends_well_when_interrupted, .timeout = 60) {
     make_ten();
     SHELL(0, "0 10",
-          "eddy tail -f -n 100 >%s/out & "
+          ": >%s/out; eddy tail -f -n 100 >>%s/out & "
           "while test $(wc -l <%s/out) -lt 10; do eddy who >/dev/null; done; "
           "kill -INT $!; wait $!; echo $? $(wc -l <%s/out)",
-          box.dir, box.dir, box.dir);
+          box.dir, box.dir, box.dir, box.dir);
     SHELL(0, "143 10",
-          "eddy tail -f -n 100 >%s/out2 & "
+          ": >%s/out2; eddy tail -f -n 100 >>%s/out2 & "
           "while test $(wc -l <%s/out2) -lt 10; do eddy who >/dev/null; done; "
           "kill -TERM $!; wait $!; echo $? $(wc -l <%s/out2)",
-          box.dir, box.dir, box.dir);
+          box.dir, box.dir, box.dir, box.dir);
 }
 
 Test(tools, streams_are_listed_by_pages, .timeout = 60) {

@@ -6,6 +6,7 @@
 #include "support/sandbox.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 static eddy_new_event plain(const char *data) {
@@ -338,6 +339,7 @@ Test(api_append, random_appends_are_what_the_model_says, .timeout = 60) {
     model_check_store(model, store);
     sandbox_check(store);
     model_destroy(model);
+    free(room.bytes);
     eddy_close(store);
 }
 

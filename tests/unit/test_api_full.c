@@ -37,7 +37,7 @@ static bool room_for(uint64_t bytes) {
 Test(api_full, an_event_of_256_mib_goes_in_and_comes_out, .timeout = 120) {
     size_t len = 256 * MIB;
     if (!room_for(3 * len)) {
-        cr_skip("not enough shared memory");
+        skip_test("not enough shared memory");
     }
     eddy_store *store = sandbox_anonymous_of(1024 * MIB);
     eddy_tx *tx;

@@ -357,7 +357,7 @@ static void open_as_nobody(void *arg) {
 
 Test(api_open, permissions_are_honoured_and_0444_can_be_read, .timeout = 20) {
     if (getuid() != 0) {
-        cr_skip("needs root, to become somebody else");
+        skip_test("needs root, to become somebody else");
     }
     struct sandbox box;
     sandbox_make(&box);

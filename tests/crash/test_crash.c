@@ -1,0 +1,165 @@
+/* Death, and standing still, at every instruction of every operation (steps.h).
+ *
+ * The short form, in `make check`, judges each state about the commit and a sample of the others;
+ * EDDY_STEPS=long judges every one. */
+#include "judge.h"
+#include "operations.h"
+#include "steps.h"
+#include "support/child.h"
+
+#include <criterion/criterion.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+
+enum { SHORT_LIMIT_MS = 120000, LONG_LIMIT_MS = 3500000 };
+
+static bool is_long(void) {
+    const char *form = getenv("EDDY_STEPS");
+    return form && strcmp(form, "long") == 0;
+}
+
+/* ---- a tracer is a process of its own, so that whatever ends it is told of ---- */
+
+static void trace(void (*fn)(void *arg), void *arg, const char *title) {
+    steps_report = child_shared(sizeof *steps_report);
+    printf("%s\n", title);
+    fflush(stdout);
+    pid_t pid = child_start(fn, arg);
+    int code = child_end(pid, is_long() ? LONG_LIMIT_MS : SHORT_LIMIT_MS);
+    struct steps_report r = *steps_report;
+    if (code != 0) {
+        fprintf(stderr, "the tracer ended with %d\n", code);
+        steps_say_place();
+    }
+    munmap(steps_report, sizeof *steps_report);
+    if (r.forbidden) {
+        cr_skip_test("ptrace is not permitted here");
+    }
+    printf("%s: %llu operations, %llu instructions, %llu changes, %llu states judged, %llu visits, "
+           "%llu kills, %llu breaches; %llu extents on no list\n",
+           title, (unsigned long long)r.operations, (unsigned long long)r.instructions,
+           (unsigned long long)r.changes, (unsigned long long)r.judged,
+           (unsigned long long)r.visited, (unsigned long long)r.killed,
+           (unsigned long long)r.breaches, (unsigned long long)r.lost);
+    fflush(stdout);
+    cr_assert_eq(code, 0, "the tracer ended with %d", code);
+    cr_assert_eq(r.breaches, 0, "%llu breaches", (unsigned long long)r.breaches);
+}
+
+static bool chosen(const struct steps_op *op) {
+    const char *only = getenv("EDDY_STEPS_ONLY");
+    return !steps_report->forbidden && (!only || strstr(op->name, only));
+}
+
+static void walk_group(void *arg) {
+    const struct operations *group = arg;
+    struct steps_plan plan = {.first = 60, .stride = 11, .away_max = STEPS_AWAY};
+    if (is_long()) {
+        plan = (struct steps_plan){.stride = 1, .both = true};
+    }
+    for (size_t i = 0; i < group->count; i++) {
+        if (chosen(&group->at[i])) {
+            (void)steps_walk(&group->at[i], &plan);
+        }
+    }
+}
+
+static void walk(const struct operations *group, const char *title) {
+    struct operations copy = *group;
+    trace(walk_group, &copy, title);
+}
+
+Test(crash, a_death_at_any_instruction_of_an_append_leaves_all_or_nothing, .timeout = 3600) {
+    walk(&operations_append, "appends");
+}
+
+Test(crash, a_death_at_any_instruction_of_a_growing_index_leaves_it_sound, .timeout = 3600) {
+    walk(&operations_index, "indexes");
+}
+
+Test(crash, a_death_at_any_instruction_of_large_things_leaves_all_or_nothing, .timeout = 3600) {
+    walk(&operations_large, "large things");
+}
+
+Test(crash, a_death_at_any_instruction_of_a_reader_leaves_nothing, .timeout = 3600) {
+    walk(&operations_read, "readers");
+}
+
+Test(crash, a_death_at_any_instruction_of_joining_leaving_and_sweeping_is_swept, .timeout = 3600) {
+    walk(&operations_member, "members");
+}
+
+/* ---- on the store itself ---- */
+
+static const struct operations *const groups[] = {
+    &operations_append, &operations_index, &operations_large, &operations_read, &operations_member,
+};
+enum { GROUPS = sizeof groups / sizeof *groups };
+
+/* Every `stride`-th change of an operation, beginning with `from`, until it is over. */
+static void visit_all(const struct steps_op *op, uint64_t from, uint64_t stride, uint64_t most,
+                      steps_visitor visitor, bool killed) {
+    bool over = false;
+    for (uint64_t n = 0; n < most && !over; n++) {
+        over = steps_visit(op, from + n * stride, visitor, killed);
+    }
+}
+
+static void kill_some(void *arg) {
+    (void)arg;
+    for (size_t g = 0; g < GROUPS; g++) {
+        for (size_t i = 0; i < groups[g]->count; i++) {
+            const struct steps_op *op = &groups[g]->at[i];
+            if (chosen(op)) {
+                visit_all(op, 9 + i * 4, is_long() ? 5 : 50, is_long() ? 1000 : 1, NULL, true);
+            }
+        }
+    }
+}
+
+Test(crash, really_killed_at_a_sample_of_instructions, .timeout = 3600) {
+    trace(kill_some, NULL, "real kills");
+}
+
+static void stop_some(void *arg) {
+    (void)arg;
+    for (size_t g = 0; g < GROUPS; g++) {
+        for (size_t i = 0; i < groups[g]->count; i++) {
+            const struct steps_op *op = &groups[g]->at[i];
+            if (chosen(op) && !op->alone) {
+                visit_all(op, 3 + i % 7, is_long() ? 1 : 25, is_long() ? 2000 : 2,
+                          operations_hundred, false);
+            }
+        }
+    }
+}
+
+Test(crash, others_append_a_hundred_while_one_stands_still_anywhere, .timeout = 3600) {
+    trace(stop_some, NULL, "stops");
+}
+
+/* Commit against commit: one stands at each of its points while another commits. */
+static void pair_up(void *arg) {
+    static const steps_visitor visitors[] = {operations_same_stream, operations_other_stream,
+                                             operations_new_stream};
+    bool killed = *(bool *)arg;
+    for (size_t i = 0; i < operations_append.count; i++) {
+        const struct steps_op *op = &operations_append.at[i];
+        for (size_t v = 0; chosen(op) && op->events > 0 && v < 3; v++) {
+            visit_all(op, 1 + (i + v) % 5, is_long() ? 1 : 13, is_long() ? 2000 : 4, visitors[v],
+                      killed);
+        }
+    }
+}
+
+Test(crash, a_commit_in_the_middle_of_another_harms_neither, .timeout = 3600) {
+    bool killed = false;
+    trace(pair_up, &killed, "pairs");
+}
+
+Test(crash, a_commit_in_the_middle_of_another_that_then_dies, .timeout = 3600) {
+    bool killed = true;
+    trace(pair_up, &killed, "pairs with a death");
+}

@@ -1,0 +1,220 @@
+/* Walks and visits: see steps.h. */
+#include "judge.h"
+#include "steps.h"
+#include "support/check.h"
+#include "support/child.h"
+#include "support/sandbox.h"
+
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+enum { NEAR = 4, VISIT_ALARM_S = 60 };
+
+/* ---- walks ---- */
+
+/* What was found so far: the state before, and the one after. */
+struct history {
+    const struct steps_op *op;
+    struct judge_content before;
+    struct judge_content after;
+    bool happened;
+};
+
+static bool same(const struct judge_content *a, const struct judge_content *b) {
+    return memcmp(a, b, sizeof *a) == 0;
+}
+
+static void judge_history(struct history *h, const struct judge_content *now, bool done) {
+    const struct steps_op *op = h->op;
+    bool changes = op->events > 0;
+    if (!h->happened && !same(now, &h->before)) {
+        h->happened = true;
+        h->after = *now;
+        if (!changes || now->ops != op->events || now->txs != 1 ||
+            now->events != h->before.events + op->events ||
+            now->count != h->before.count + op->streams) {
+            steps_breach("neither the state before nor the one after: %llu events (%llu before), "
+                         "%llu of them new in %llu transactions, %llu streams (%llu before)",
+                         (unsigned long long)now->events, (unsigned long long)h->before.events,
+                         (unsigned long long)now->ops, (unsigned long long)now->txs,
+                         (unsigned long long)now->count, (unsigned long long)h->before.count);
+        }
+    } else if (h->happened && !same(now, &h->after)) {
+        steps_breach("it had happened, and now it %s",
+                     same(now, &h->before) ? "has not" : "differs");
+    }
+    if (done && changes && !h->happened) {
+        steps_breach("it was acknowledged, but did not happen");
+    }
+}
+
+/* Judges where the tracee stands. */
+static void judge_here(struct judge *j, const struct steps_tracee *t, struct history *h,
+                       bool alive) {
+    struct judge_content now;
+    steps_at(t, alive ? "all stand still, then die" : "all are dead");
+    judge_copy(j, t->last, steps_image(t), steps_file(t->stage), alive, &now);
+    judge_history(h, &now, atomic_load(&t->stage->shared->done));
+}
+
+static void check_end(const struct steps_tracee *t) {
+    const struct steps_op *op = t->stage->op;
+    int rc = atomic_load(&t->stage->shared->rc);
+    if (rc != op->rc) {
+        steps_breach("it gives %d, not %d", rc, op->rc);
+    }
+}
+
+uint64_t steps_walk(const struct steps_op *op, const struct steps_plan *plan) {
+    struct steps_stage stage;
+    struct steps_tracee t;
+    struct judge j;
+    steps_stage_make(&stage, op);
+    if (!steps_start(&t, &stage, plan->away_max)) {
+        steps_stage_end(&stage);
+        return 0;
+    }
+    judge_init(&j);
+    struct history h = {.op = op};
+    uint64_t judged = steps_report->judged;
+    uint64_t commits = 0;
+    uint64_t near = 0; /* changes that are still near the commit */
+    uint64_t turn = 0;
+    steps_at(&t, "before it");
+    judge_copy(&j, t.last, steps_image(&t), steps_file(&stage), false, &h.before);
+    while (steps_next(&t)) {
+        near = t.commits != commits ? NEAR : near - (near > 0);
+        commits = t.commits;
+        bool odd = ++turn % 2 && !op->crowded;
+        if (near > 0 || t.changes <= plan->first || t.changes % plan->stride == 0) {
+            judge_here(&j, &t, &h, odd);
+            if ((plan->both || near == NEAR) && !op->crowded) {
+                judge_here(&j, &t, &h, !odd);
+            }
+        }
+    }
+    judge_here(&j, &t, &h, false);
+    check_end(&t);
+    uint64_t changes = t.changes;
+    steps_at(&t, "going on to the end");
+    int code = steps_finish(&t);
+    if (code != 0 || !atomic_load(&stage.shared->ended)) {
+        steps_breach("the process ended with %d", code);
+    }
+    steps_report->operations++;
+    steps_report->instructions += t.instructions;
+    steps_report->changes += changes;
+    printf("  %-40s %7llu instructions, %5llu changes, %5llu states judged\n", op->name,
+           (unsigned long long)t.instructions, (unsigned long long)changes,
+           (unsigned long long)(steps_report->judged - judged));
+    fflush(stdout);
+    judge_fini(&j);
+    steps_stage_end(&stage);
+    return changes;
+}
+
+/* ---- visits ---- */
+
+/* What a follower that was there all the time has been given. */
+static uint64_t follow_all(eddy_reader *reader) {
+    eddy_event event;
+    uint64_t last = 0;
+    int rc;
+    while ((rc = eddy_reader_next(reader, &event)) == EDDY_EVENT) {
+        if (event.offset != last + 1) {
+            steps_breach("a follower is given offset %llu after %llu",
+                         (unsigned long long)event.offset, (unsigned long long)last);
+        }
+        last = event.offset;
+    }
+    if (rc != EDDY_CAUGHT_UP) {
+        steps_breach("a follower gets %d (%s)", rc, eddy_errmsg());
+    }
+    return last;
+}
+
+static void check_visited(struct steps_stage *stage, eddy_reader *follower, bool done) {
+    const struct steps_op *op = stage->op;
+    struct judge_content content;
+    eddy_options options = EDDY_OPTIONS_INIT;
+    eddy_store *again = NULL;
+    int rc = eddy_open(&again, stage->name, &options);
+    if (rc < 0) {
+        steps_breach("eddy_open gives %s: %s", eddy_errname(rc), eddy_errmsg());
+        return;
+    }
+    judge_read(again, sandbox_head(again), &content);
+    bool happened = content.ops == op->events && content.txs == (op->events > 0);
+    bool nothing = content.ops == 0;
+    if (!happened && (!nothing || done)) {
+        steps_breach("%llu of its %u events are there, in %llu transactions%s",
+                     (unsigned long long)content.ops, op->events, (unsigned long long)content.txs,
+                     done ? ", though it was acknowledged" : "");
+    }
+    judge_go_on(stage->store);
+    judge_go_on(again);
+    judge_check(again);
+    uint64_t seen = follow_all(follower);
+    if (seen != sandbox_head(again)) {
+        steps_breach("a follower has been given %llu of %llu events", (unsigned long long)seen,
+                     (unsigned long long)sandbox_head(again));
+    }
+    eddy_close(again);
+}
+
+/* The store is left by all; nobody may own anything in it then. */
+static void leave_stage(struct steps_stage *stage, eddy_reader *follower) {
+    char name[16];
+    int fd = dup(stage->store->arena.fd);
+    CHECK(fd >= 0);
+    snprintf(name, sizeof name, "fd:%d", fd);
+    eddy_reader_close(follower);
+    steps_stage_end(stage);
+    judge_accounts(name);
+    close(fd);
+}
+
+bool steps_visit(const struct steps_op *op, uint64_t point, steps_visitor visitor, bool killed) {
+    struct steps_stage stage;
+    struct steps_tracee t;
+    eddy_select select = EDDY_SELECT_INIT;
+    eddy_reader *follower;
+    steps_stage_make(&stage, op);
+    select.flags = EDDY_FOLLOW;
+    CHECK_OK(eddy_reader_open(stage.store, &select, &follower));
+    if (!steps_start(&t, &stage, STEPS_AWAY)) {
+        eddy_reader_close(follower);
+        steps_stage_end(&stage);
+        return true;
+    }
+    while (t.changes < point && steps_next(&t)) {
+    }
+    steps_at(&t, killed ? "visited, then killed" : "visited, then going on");
+    bool done = atomic_load(&stage.shared->done);
+    bool over = done;
+    alarm(VISIT_ALARM_S);
+    if (visitor) {
+        visitor(&stage);
+    }
+    steps_report->instructions += t.instructions;
+    if (killed) {
+        steps_kill(&t);
+        steps_report->killed++;
+    } else {
+        int code = steps_finish(&t);
+        done = true;
+        if (code != 0 || !atomic_load(&stage.shared->ended)) {
+            steps_breach("the process ended with %d", code);
+        }
+        int rc = atomic_load(&stage.shared->rc);
+        if (rc != op->rc) {
+            steps_breach("it gives %d, not %d", rc, op->rc);
+        }
+        steps_report->visited++;
+    }
+    check_visited(&stage, follower, done);
+    leave_stage(&stage, follower);
+    alarm(0);
+    return over;
+}

@@ -43,6 +43,29 @@ struct eddy_directory {
     pthread_mutex_t sorting;
 };
 
+/* ThreadSanitizer cannot see that liburcu orders a reader's last load before what is done behind
+ * synchronize_rcu(): it is told. */
+#ifdef EDDY_TSAN
+extern void __tsan_acquire(void *at);
+extern void __tsan_release(void *at);
+#define told_release(at) __tsan_release(at)
+#define told_acquire(at) __tsan_acquire(at)
+#else
+#define told_release(at) ((void)(at))
+#define told_acquire(at) ((void)(at))
+#endif
+
+static void read_unlock(struct eddy_directory *d) {
+    told_release(d);
+    urcu_bp_read_unlock();
+}
+
+/* Waits until no thread of this process is inside a lookup that began before. */
+static void synchronize(struct eddy_directory *d) {
+    urcu_bp_synchronize_rcu();
+    told_acquire(d);
+}
+
 static pthread_once_t at_fork_once = PTHREAD_ONCE_INIT;
 
 static void at_fork(void) {
@@ -122,7 +145,7 @@ uint64_t eddy_directory_find(struct eddy_directory *d, const struct eddy_view *v
             break;
         }
     }
-    urcu_bp_read_unlock();
+    read_unlock(d);
     return found;
 }
 
@@ -182,7 +205,7 @@ void eddy_directory_note(struct eddy_directory *d, const struct eddy_view *v, ui
     pthread_mutex_unlock(&d->noting);
     if (old) {
         /* Waits for threads of this process that are inside a lookup: some nanoseconds each. */
-        urcu_bp_synchronize_rcu();
+        synchronize(d);
         free(old);
     }
 }
@@ -267,7 +290,7 @@ int eddy_directory_add(struct eddy_directory *d, const struct eddy_view *v, cons
     eddy_st_rel(&d->sorted, s);
     /* [directory.P4] release: pairs with [directory.C3] */
     eddy_st_rel(&d->known, known);
-    urcu_bp_synchronize_rcu();
+    synchronize(d);
     if (old->main == s->main) {
         old->main = NULL;
     }
@@ -339,7 +362,7 @@ int64_t eddy_directory_page(struct eddy_directory *d, const struct eddy_view *v,
         }
         count++;
     }
-    urcu_bp_read_unlock();
+    read_unlock(d);
     if (failed) {
         free(*offs);
         *offs = NULL;

@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LARGE = 100 << 10, MANY = 60, HUNDRED = 100, FEW = 16 };
+enum { LARGE = 100 << 10, MANY = 32, HUNDRED = 100, FEW = 16 };
 
 static unsigned char filling[400 << 10];
 
@@ -135,7 +135,7 @@ static int act_hundred(struct steps_stage *s) {
 }
 
 static int act_wide(struct steps_stage *s) {
-    return put(s->mine, "old", "op", HUNDRED, 1500);
+    return put(s->mine, "old", "op", FEW, 9000);
 }
 
 static int act_conflict(struct steps_stage *s) {
@@ -341,10 +341,7 @@ static const struct steps_op large_ops[] = {
      .streams = 1},
     {.name = "growth of the arena", .prepare = prepare_brim, .act = act_larger, .events = 1},
     {.name = "reserved 100 KiB, given up", .prepare = prepare_few, .act = act_reserve_abort},
-    {.name = "batch over several extents",
-     .prepare = prepare_few,
-     .act = act_wide,
-     .events = HUNDRED},
+    {.name = "batch over several extents", .prepare = prepare_few, .act = act_wide, .events = FEW},
     {.name = "list that is too long for the buffer",
      .prepare = prepare_many,
      .act = act_many,

@@ -316,6 +316,8 @@ static void step(struct steps_tracee *t) {
         CHECK_SAY(signal == SIGTRAP, "it was stopped by %d", signal);
     }
     t->instructions++;
+    if (t->away)
+        steps_report->awaysum++;
     CHECK_SAY(t->instructions < INSTRUCTIONS_MAX, "%s does not end", t->stage->op->name);
 }
 
@@ -353,6 +355,14 @@ bool steps_next(struct steps_tracee *t) {
         }
     }
     return false;
+}
+
+void steps_catch_up(struct steps_tracee *t) {
+    uint64_t changes = t->changes;
+    uint64_t commits = t->commits;
+    (void)look(t);
+    t->changes = changes;
+    t->commits = commits;
 }
 
 int steps_finish(struct steps_tracee *t) {

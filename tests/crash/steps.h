@@ -83,6 +83,8 @@ bool steps_start(struct steps_tracee *tracee, struct steps_stage *stage, uint64_
 /* Goes on to the next instruction that changes the arena: true, or false if the operation has
  * returned. */
 bool steps_next(struct steps_tracee *tracee);
+/* Takes over what others have changed. */
+void steps_catch_up(struct steps_tracee *tracee);
 /* Bytes of the arena that `last` has. */
 size_t steps_image(const struct steps_tracee *tracee);
 size_t steps_file(const struct steps_stage *stage);
@@ -136,9 +138,16 @@ struct steps_plan {
 
 /* Judges a copy after every change; returns how many changes there were. */
 uint64_t steps_walk(const struct steps_op *op, const struct steps_plan *plan);
-/* Stops at change number `point`, has the visitor work there, and then kills, or goes on. True if
- * the operation had returned before it came so far. */
+/* Where a visit stops the process: at change number `from`, and then every `stride` changes. */
+struct steps_points {
+    uint64_t from;
+    uint64_t stride;
+    uint64_t count;
+};
+/* Stops at these points, has the visitor (NULL: nobody) work at each, and after the last one kills
+ * it, or lets it go on to its end. True if the operation returned before it came to the last. */
 typedef void (*steps_visitor)(struct steps_stage *stage);
-bool steps_visit(const struct steps_op *op, uint64_t point, steps_visitor visitor, bool killed);
+bool steps_visit(const struct steps_op *op, const struct steps_points *points,
+                 steps_visitor visitor, bool killed);
 
 #endif

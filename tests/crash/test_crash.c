@@ -38,11 +38,12 @@ static void trace(void (*fn)(void *arg), void *arg, const char *title) {
         cr_skip_test("ptrace is not permitted here");
     }
     printf("%s: %llu operations, %llu instructions, %llu changes, %llu states judged, %llu visits, "
-           "%llu kills, %llu breaches; %llu extents on no list\n",
+           "%llu kills, %llu breaches; %llu extents on no list away %llu\n",
            title, (unsigned long long)r.operations, (unsigned long long)r.instructions,
            (unsigned long long)r.changes, (unsigned long long)r.judged,
            (unsigned long long)r.visited, (unsigned long long)r.killed,
-           (unsigned long long)r.breaches, (unsigned long long)r.lost);
+           (unsigned long long)r.breaches, (unsigned long long)r.lost,
+           (unsigned long long)r.awaysum);
     fflush(stdout);
     cr_assert_eq(code, 0, "the tracer ended with %d", code);
     cr_assert_eq(r.breaches, 0, "%llu breaches", (unsigned long long)r.breaches);
@@ -98,25 +99,38 @@ static const struct operations *const groups[] = {
 };
 enum { GROUPS = sizeof groups / sizeof *groups };
 
-/* Every `stride`-th change of an operation, beginning with `from`, until it is over. */
-static void visit_all(const struct steps_op *op, uint64_t from, uint64_t stride, uint64_t most,
-                      steps_visitor visitor, bool killed) {
-    bool over = false;
-    for (uint64_t n = 0; n < most && !over; n++) {
-        over = steps_visit(op, from + n * stride, visitor, killed);
+/* In short, at some points; at length, at each point alone, one run after the other. */
+static void visit(const struct steps_op *op, const struct steps_points *sample,
+                  steps_visitor visitor, bool killed) {
+    if (!is_long()) {
+        (void)steps_visit(op, sample, visitor, killed);
+        return;
+    }
+    struct steps_points points = {.from = 1, .count = 1};
+    uint64_t stride = visitor ? 1 : sample->stride;
+    while (!steps_visit(op, &points, visitor, killed)) {
+        points.from += stride;
+    }
+}
+
+/* Operations that others may interfere with. */
+static void visit_groups(steps_visitor visitor, bool killed, const struct steps_points *sample) {
+    for (size_t g = 0; g < GROUPS; g++) {
+        for (size_t i = 0; i < groups[g]->count; i++) {
+            const struct steps_op *op = &groups[g]->at[i];
+            struct steps_points points = *sample;
+            points.from += i * 3;
+            if (chosen(op) && (!visitor || !op->alone)) {
+                visit(op, &points, visitor, killed);
+            }
+        }
     }
 }
 
 static void kill_some(void *arg) {
     (void)arg;
-    for (size_t g = 0; g < GROUPS; g++) {
-        for (size_t i = 0; i < groups[g]->count; i++) {
-            const struct steps_op *op = &groups[g]->at[i];
-            if (chosen(op)) {
-                visit_all(op, 9 + i * 4, is_long() ? 5 : 50, is_long() ? 1000 : 1, NULL, true);
-            }
-        }
-    }
+    const struct steps_points sample = {.from = 5, .stride = is_long() ? 7 : 50, .count = 1};
+    visit_groups(NULL, true, &sample);
 }
 
 Test(crash, really_killed_at_a_sample_of_instructions, .timeout = 3600) {
@@ -125,15 +139,8 @@ Test(crash, really_killed_at_a_sample_of_instructions, .timeout = 3600) {
 
 static void stop_some(void *arg) {
     (void)arg;
-    for (size_t g = 0; g < GROUPS; g++) {
-        for (size_t i = 0; i < groups[g]->count; i++) {
-            const struct steps_op *op = &groups[g]->at[i];
-            if (chosen(op) && !op->alone) {
-                visit_all(op, 3 + i % 7, is_long() ? 1 : 25, is_long() ? 2000 : 2,
-                          operations_hundred, false);
-            }
-        }
-    }
+    const struct steps_points sample = {.from = 2, .stride = is_long() ? 1 : 19, .count = 4};
+    visit_groups(operations_hundred, false, &sample);
 }
 
 Test(crash, others_append_a_hundred_while_one_stands_still_anywhere, .timeout = 3600) {
@@ -148,8 +155,8 @@ static void pair_up(void *arg) {
     for (size_t i = 0; i < operations_append.count; i++) {
         const struct steps_op *op = &operations_append.at[i];
         for (size_t v = 0; chosen(op) && op->events > 0 && v < 3; v++) {
-            visit_all(op, 1 + (i + v) % 5, is_long() ? 1 : 13, is_long() ? 2000 : 4, visitors[v],
-                      killed);
+            struct steps_points points = {.from = 1 + v * 4, .stride = 5, .count = 3 + v};
+            visit(op, &points, visitors[v], killed);
         }
     }
 }

@@ -58,11 +58,13 @@ static void judge_here(struct judge *j, const struct steps_tracee *t, struct his
     judge_history(h, &now, atomic_load(&t->stage->shared->done));
 }
 
-static void check_end(const struct steps_tracee *t) {
-    const struct steps_op *op = t->stage->op;
-    int rc = atomic_load(&t->stage->shared->rc);
-    if (rc != op->rc) {
-        steps_breach("it gives %d, not %d", rc, op->rc);
+static void check_ended(const struct steps_stage *stage, int code) {
+    int rc = atomic_load(&stage->shared->rc);
+    if (code != 0 || !atomic_load(&stage->shared->ended)) {
+        steps_breach("the process ended with %d", code);
+    }
+    if (rc != stage->op->rc) {
+        steps_breach("it gives %d, not %d", rc, stage->op->rc);
     }
 }
 
@@ -95,13 +97,9 @@ uint64_t steps_walk(const struct steps_op *op, const struct steps_plan *plan) {
         }
     }
     judge_here(&j, &t, &h, false);
-    check_end(&t);
     uint64_t changes = t.changes;
     steps_at(&t, "going on to the end");
-    int code = steps_finish(&t);
-    if (code != 0 || !atomic_load(&stage.shared->ended)) {
-        steps_breach("the process ended with %d", code);
-    }
+    check_ended(&stage, steps_finish(&t));
     steps_report->operations++;
     steps_report->instructions += t.instructions;
     steps_report->changes += changes;
@@ -175,7 +173,29 @@ static void leave_stage(struct steps_stage *stage, eddy_reader *follower) {
     close(fd);
 }
 
-bool steps_visit(const struct steps_op *op, uint64_t point, steps_visitor visitor, bool killed) {
+/* Stops it at the points of a visit. True if it returned before the last of them. */
+static bool stop_at_points(struct steps_tracee *t, const struct steps_points *points,
+                           steps_visitor visitor) {
+    uint64_t next = points->from;
+    for (uint64_t n = 0; n < points->count; n++) {
+        while (t->changes < next && steps_next(t)) {
+        }
+        if (atomic_load(&t->stage->shared->done)) {
+            return true;
+        }
+        next = t->changes + points->stride;
+        steps_at(t, "standing still while others work");
+        if (visitor) {
+            visitor(t->stage);
+            steps_catch_up(t);
+            steps_report->visited++;
+        }
+    }
+    return false;
+}
+
+bool steps_visit(const struct steps_op *op, const struct steps_points *points,
+                 steps_visitor visitor, bool killed) {
     struct steps_stage stage;
     struct steps_tracee t;
     eddy_select select = EDDY_SELECT_INIT;
@@ -188,30 +208,17 @@ bool steps_visit(const struct steps_op *op, uint64_t point, steps_visitor visito
         steps_stage_end(&stage);
         return true;
     }
-    while (t.changes < point && steps_next(&t)) {
-    }
-    steps_at(&t, killed ? "visited, then killed" : "visited, then going on");
-    bool done = atomic_load(&stage.shared->done);
-    bool over = done;
     alarm(VISIT_ALARM_S);
-    if (visitor) {
-        visitor(&stage);
-    }
+    bool over = stop_at_points(&t, points, visitor);
+    bool done = atomic_load(&stage.shared->done);
+    steps_at(&t, killed ? "killed" : "going on to its end");
     steps_report->instructions += t.instructions;
     if (killed) {
         steps_kill(&t);
         steps_report->killed++;
     } else {
-        int code = steps_finish(&t);
+        check_ended(&stage, steps_finish(&t));
         done = true;
-        if (code != 0 || !atomic_load(&stage.shared->ended)) {
-            steps_breach("the process ended with %d", code);
-        }
-        int rc = atomic_load(&stage.shared->rc);
-        if (rc != op->rc) {
-            steps_breach("it gives %d, not %d", rc, op->rc);
-        }
-        steps_report->visited++;
     }
     check_visited(&stage, follower, done);
     leave_stage(&stage, follower);

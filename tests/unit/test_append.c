@@ -1,0 +1,169 @@
+/* append: the short way says no where it cannot, and is as safe as the long one. */
+#include "append.h"
+
+#include "unit_support.h"
+
+#include <string.h>
+
+static int direct(struct unit_member *m, const char *stream, int64_t expected, size_t count,
+                  size_t data_len) {
+    static const unsigned char data[1 << 16];
+    eddy_new_event e[16];
+    struct eddy_committer c = {.thread = &m->thread, .directory = m->directory, .plan = &m->plan};
+    for (size_t i = 0; i < 16; i++) {
+        e[i] = (eddy_new_event){.type = eddy_str(stream), .data = eddy_mem(data, data_len)};
+    }
+    memset(&m->result, 0, sizeof m->result);
+    return eddy_append_direct(&c, eddy_str(stream), expected, e, count, 2000, &m->result);
+}
+
+struct duo {
+    struct eddy_arena *arena;
+    struct unit_member me;
+    struct unit_member other;
+    unsigned commits;
+    uint64_t seq;
+    int gave;
+};
+
+/* "s" is at version 20, known to both. */
+static void duo_open(struct duo *d) {
+    d->arena = unit_store(0);
+    unit_join(&d->me, d->arena);
+    unit_join(&d->other, d->arena);
+    cr_assert_eq(unit_append(&d->me, "s", 0, 19, 0), 0);
+    cr_assert_eq(unit_append(&d->other, "s", 19, 1, 0), 0);
+    cr_assert_eq(unit_append(&d->me, "s", 20, 1, 0), 0);
+    d->seq = unit_applied(d->arena);
+}
+
+static void duo_close(struct duo *d) {
+    unit_leave(&d->other);
+    unit_assert_sound(d->arena);
+    unit_store_free(d->arena);
+}
+
+Test(append, what_is_known_and_has_room_goes_the_short_way, .timeout = 20) {
+    struct duo d;
+    duo_open(&d);
+    cr_assert_eq(direct(&d.me, "s", 21, 3, 50), 1);
+    cr_assert_eq(d.me.result.first_offset, 22);
+    cr_assert_eq(d.me.result.last_offset, 24);
+    cr_assert_eq(d.me.result.last_version, 24);
+    cr_assert_geq(d.me.result.recorded_ns, 2000);
+    cr_assert_eq(direct(&d.me, "s", EDDY_ANY, EDDY_REDO_REFS_MAX, 0), 1);
+    cr_assert_eq(direct(&d.me, "s", EDDY_EXISTS, 1, 0), 1);
+    cr_assert_eq(unit_version(d.arena, "s"), 25 + EDDY_REDO_REFS_MAX);
+    unit_leave(&d.me);
+    duo_close(&d);
+}
+
+Test(append, what_it_cannot_do_it_leaves_undone, .timeout = 20) {
+    struct duo d;
+    duo_open(&d);
+    uint64_t fill = d.me.thread.cursor.fill;
+    cr_assert_eq(direct(&d.me, "unknown", EDDY_ANY, 1, 0), 0);
+    cr_assert_eq(direct(&d.me, "s", 20, 1, 0), 0); /* a conflict */
+    cr_assert_eq(direct(&d.me, "s", EDDY_NONE, 1, 0), 0);
+    cr_assert_eq(direct(&d.me, "s", EDDY_ANY, EDDY_REDO_REFS_MAX + 1, 0), 0);
+    cr_assert_eq(direct(&d.me, "s", EDDY_ANY, 1, 65000), 0); /* no room at the cursor */
+    cr_assert_eq(unit_applied(d.arena), d.seq);
+    cr_assert_eq(d.me.thread.cursor.fill, fill);
+    uint32_t idx = eddy_arena_extent_of(d.arena, d.me.thread.cursor.base);
+    cr_assert_eq(eddy_ld_acq(&d.arena->extents[idx].fill), fill);
+    unit_leave(&d.me);
+    duo_close(&d);
+}
+
+Test(append, it_stops_at_the_edges_of_leaves, .timeout = 20) {
+    struct duo d;
+    duo_open(&d);
+    /* Offsets and versions up to two new leaves, one by one, by whichever way. */
+    unsigned shortly = 0;
+    for (int64_t v = 21; v < 300; v++) {
+        int r = direct(&d.me, "s", v, 1 + (unsigned)v % 3, 0);
+        cr_assert_geq(r, 0);
+        shortly += r == 1;
+        if (r == 0) {
+            cr_assert_eq(unit_append(&d.me, "s", v, 1 + (unsigned)v % 3, 0), 0);
+        }
+        v += v % 3;
+    }
+    cr_assert_gt(shortly, 100);
+    unit_leave(&d.me);
+    duo_close(&d);
+}
+
+static bool other_commits(void *arg) {
+    struct duo *d = arg;
+    for (unsigned i = 0; i < d->commits; i++) {
+        cr_assert_eq(unit_append(&d->other, "s", EDDY_ANY, 1, 0), 0);
+        cr_assert_eq(unit_append(&d->other, "t", EDDY_ANY, 1, 0), 0);
+    }
+    return false;
+}
+
+static void append_any(void *arg) {
+    struct duo *d = arg;
+    d->gave = direct(&d->me, "s", EDDY_ANY, 2, 8);
+}
+
+static void append_expected(void *arg) {
+    struct duo *d = arg;
+    d->gave = direct(&d->me, "s", 21, 2, 8);
+}
+
+static bool interrupted(uint64_t at, unsigned commits, void (*append)(void *arg)) {
+    struct duo d;
+    duo_open(&d);
+    d.commits = commits;
+    struct unit_step step = {.arena = d.arena, .at = at, .act = other_commits, .arg = &d};
+    bool acted = unit_step(&step, append, &d) != 0;
+    cr_assert(d.gave == 0 || d.gave == 1);
+    cr_assert_eq(unit_version(d.arena, "s"), 21 + (acted ? commits : 0) + (d.gave ? 2 : 0));
+    if (d.gave == 1 && append == append_expected) {
+        cr_assert_eq(d.me.result.first_offset, 22);
+    }
+    cr_assert(acted || d.gave == 1);
+    unit_assert_sound(d.arena);
+    unit_leave(&d.me);
+    duo_close(&d);
+    return acted;
+}
+
+Test(append, others_commit_between_any_two_accesses, .timeout = 60) {
+    unit_needs_steps();
+    for (unsigned commits = 1; commits <= 5; commits += 4) {
+        uint64_t at = 0;
+        while (interrupted(at, commits, append_any)) {
+            at++;
+        }
+        cr_assert_gt(at, 30);
+        at = 0;
+        while (interrupted(at, commits, append_expected)) {
+            at++;
+        }
+    }
+}
+
+Test(append, a_death_at_any_access_leaves_all_or_nothing, .timeout = 60) {
+    unit_needs_steps();
+    for (uint64_t at = 0;; at++) {
+        struct duo d;
+        duo_open(&d);
+        struct unit_step step = {.arena = d.arena, .at = at, .act = unit_act_death};
+        bool died = unit_step(&step, append_any, &d) != 0;
+        bool committed =
+            eddy_ring_round_of(eddy_ring_load(d.arena, d.seq)) == eddy_ring_round(d.seq);
+        unit_assert_sound(d.arena);
+        unit_die(&d.me);
+        cr_assert_eq(eddy_maintain_sweep_dead(&d.other.thread), 1);
+        cr_assert_eq(unit_version(d.arena, "s"), committed ? 23 : 21);
+        unit_assert_sound(d.arena);
+        cr_assert_eq(unit_append(&d.other, "s", committed ? 23 : 21, 1, 0), 0);
+        duo_close(&d);
+        if (!died) {
+            break;
+        }
+    }
+}

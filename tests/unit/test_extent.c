@@ -1,0 +1,318 @@
+/* extent: whoever changes the state word has it; lists are hints, and may say anything. */
+#include "extent.h"
+
+#include "unit_support.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+enum { ME = 1, YOU = 2 };
+
+static uint64_t state_of(struct eddy_arena *a, uint32_t idx) {
+    return eddy_ld_acq(&a->extents[idx].state);
+}
+
+static uint32_t take(struct eddy_arena *a, uint32_t member, unsigned kind, uint32_t n) {
+    uint32_t idx = UINT32_MAX;
+    unsigned class_ = kind == EDDY_KIND_NODES ? 9 : 0;
+    cr_assert_eq(eddy_extent_take(a, member, kind, class_, n, &idx), 0, "%s", eddy_errmsg());
+    return idx;
+}
+
+Test(extent, what_was_freed_last_is_taken_first, .timeout = 10) {
+    struct eddy_arena *a = unit_store(0);
+    uint32_t idx[5];
+    for (int i = 0; i < 5; i++) {
+        idx[i] = take(a, ME, EDDY_KIND_EVENTS, 1);
+    }
+    uint32_t gen = EDDY_STATE_GEN(state_of(a, idx[1]));
+    eddy_extent_give(a, idx[1], 1);
+    eddy_extent_give(a, idx[4], 1);
+    eddy_extent_give(a, idx[0], 1);
+    cr_assert_eq(EDDY_STATE_GEN(state_of(a, idx[1])), gen + 1);
+    cr_assert_eq(take(a, YOU, EDDY_KIND_EVENTS, 1), idx[0]);
+    cr_assert_eq(take(a, YOU, EDDY_KIND_EVENTS, 1), idx[4]);
+    cr_assert_eq(take(a, YOU, EDDY_KIND_EVENTS, 1), idx[1]);
+    cr_assert_eq(state_of(a, idx[1]), EDDY_STATE(gen + 1, EDDY_OWNED, YOU));
+    cr_assert_eq(eddy_extent_count_owned(a, YOU), 3);
+    cr_assert_eq(eddy_extent_count_owned(a, ME), 2);
+    unit_store_free(a);
+}
+
+Test(extent, one_that_was_popped_but_not_owned_is_found_by_the_scan, .timeout = 10) {
+    struct eddy_arena *a = unit_store(0);
+    uint64_t all = a->extents_max;
+    for (uint64_t i = 0; i < all; i++) {
+        (void)take(a, ME, EDDY_KIND_EVENTS, 1);
+    }
+    uint32_t idx;
+    cr_assert_eq(eddy_extent_take(a, ME, EDDY_KIND_EVENTS, 0, 1, &idx), EDDY_EFULL);
+    eddy_extent_give(a, 17, 1);
+    eddy_extent_give(a, 18, 1);
+    /* Who popped 18 died before he owned it: only the head of the list has moved. */
+    uint64_t head = eddy_ld_acq(&a->super->hint[EDDY_HINT_FREE]);
+    cr_assert_eq((uint32_t)head, 19);
+    eddy_st_rel(&a->super->hint[EDDY_HINT_FREE], ((head >> 32) + 1) << 32 | 18);
+    cr_assert_eq(eddy_extent_count_free(a), 2);
+    cr_assert_eq(take(a, YOU, EDDY_KIND_EVENTS, 1), 17);
+    cr_assert_eq(take(a, YOU, EDDY_KIND_EVENTS, 1), 18);
+    cr_assert_eq(eddy_extent_take(a, ME, EDDY_KIND_EVENTS, 0, 1, &idx), EDDY_EFULL);
+    unit_store_free(a);
+}
+
+Test(extent, one_that_was_owned_but_not_described_is_swept, .timeout = 10) {
+    struct eddy_arena *a = unit_store(0);
+    uint32_t nodes = take(a, ME, EDDY_KIND_NODES, 1);
+    uint32_t bare = take(a, ME, EDDY_KIND_EVENTS, 1);
+    eddy_extent_give(a, bare, 1);
+    cr_assert_eq(eddy_ld_acq(&a->extents[bare].info), 0, "what it was may not outlive it");
+    eddy_st_rel(&a->extents[bare].state,
+                EDDY_STATE(EDDY_STATE_GEN(state_of(a, bare)), EDDY_OWNED, ME));
+    eddy_extent_sweep(a, ME, 0);
+    cr_assert_eq(EDDY_STATE_OF(state_of(a, bare)), EDDY_FREE);
+    cr_assert_eq(EDDY_STATE_OF(state_of(a, nodes)), EDDY_PARTIAL);
+    cr_assert_eq(eddy_extent_count_owned(a, ME), 0);
+    struct unit_image once = unit_image_take(a);
+    eddy_extent_sweep(a, ME, 0);
+    cr_assert_eq(memcmp(once.bytes, a->base, once.len), 0);
+    unit_image_free(&once);
+    unit_store_free(a);
+}
+
+Test(extent, sweeping_frees_lists_but_the_one_to_keep, .timeout = 10) {
+    struct eddy_arena *a = unit_store(0);
+    uint32_t kept = take(a, ME, EDDY_KIND_LIST, 3);
+    uint32_t list = take(a, ME, EDDY_KIND_LIST, 2);
+    uint32_t large = take(a, ME, EDDY_KIND_LARGE, 2);
+    uint32_t events = take(a, ME, EDDY_KIND_EVENTS, 1);
+    uint32_t others = take(a, YOU, EDDY_KIND_LIST, 1);
+    uint32_t last = take(a, ME, EDDY_KIND_LIST, 2);
+    eddy_extent_sweep(a, ME, eddy_arena_extent_off(a, kept));
+    for (uint32_t i = 0; i < 3; i++) {
+        cr_assert_eq(EDDY_STATE_OF(state_of(a, kept + i)), EDDY_PARTIAL);
+    }
+    for (uint32_t i = 0; i < 2; i++) {
+        cr_assert_eq(EDDY_STATE_OF(state_of(a, list + i)), EDDY_FREE);
+        cr_assert_eq(EDDY_STATE_OF(state_of(a, large + i)), EDDY_SEALED);
+        cr_assert_eq(EDDY_STATE_OF(state_of(a, last + i)), EDDY_FREE);
+    }
+    cr_assert_eq(EDDY_STATE_OF(state_of(a, events)), EDDY_PARTIAL);
+    cr_assert_eq(EDDY_STATE_OF(state_of(a, others)), EDDY_OWNED);
+    uint32_t idx;
+    cr_assert(eddy_extent_resume(a, YOU, 0, &idx));
+    cr_assert_eq(idx, events);
+    cr_assert_not(eddy_extent_resume(a, YOU, 0, &idx));
+    uint32_t run;
+    cr_assert(eddy_extent_resume_list(a, YOU, &idx, &run));
+    cr_assert_eq(idx, kept);
+    cr_assert_eq(run, 3);
+    cr_assert_not(eddy_extent_resume_list(a, YOU, &idx, &run));
+    unit_store_free(a);
+}
+
+Test(extent, of_a_list_that_was_left_only_what_is_still_there_is_taken, .timeout = 10) {
+    struct eddy_arena *a = unit_store(0);
+    uint32_t list = take(a, ME, EDDY_KIND_LIST, 4);
+    uint32_t idx;
+    uint32_t run;
+    eddy_extent_leave(a, list);
+    cr_assert_eq(eddy_extent_count_owned(a, ME), 0);
+    /* The third was taken on by one who died, and is free. */
+    eddy_st_rel(&a->extents[list + 2].state, EDDY_STATE(1, EDDY_FREE, 0));
+    cr_assert(eddy_extent_resume_list(a, YOU, &idx, &run));
+    cr_assert_eq(idx, list);
+    cr_assert_eq(run, 2);
+    cr_assert_eq(eddy_extent_count_owned(a, YOU), 2);
+    eddy_extent_leave(a, list);
+    cr_assert_eq(EDDY_STATE_OF(state_of(a, list + 2)), EDDY_FREE, "it is not ours to leave");
+    eddy_st_rel(&a->extents[list].info, EDDY_INFO(EDDY_KIND_LIST, 0, UINT32_MAX));
+    cr_assert(eddy_extent_resume_list(a, YOU, &idx, &run));
+    cr_assert_leq(run, 2);
+    unit_store_free(a);
+}
+
+Test(extent, runs_are_taken_in_one_piece_and_found_among_holes, .timeout = 10) {
+    struct eddy_arena *a = unit_store(0);
+    uint64_t all = a->extents_max;
+    uint32_t run = take(a, ME, EDDY_KIND_LARGE, 5);
+    cr_assert_eq(EDDY_INFO_RUN(eddy_ld_acq(&a->extents[run].info)), 5);
+    for (uint32_t i = 1; i < 5; i++) {
+        cr_assert_eq(eddy_ld_acq(&a->extents[run + i].info), EDDY_INFO(EDDY_KIND_REST, 0, i));
+    }
+    for (uint64_t i = 5; i < all; i++) {
+        (void)take(a, ME, EDDY_KIND_EVENTS, 1);
+    }
+    eddy_extent_give(a, run, 2);               /* a hole of two, */
+    eddy_extent_give(a, run + 7, 3);           /* of three, */
+    eddy_extent_give(a, (uint32_t)all - 4, 4); /* and of four at the end */
+    uint32_t idx;
+    cr_assert_eq(eddy_extent_take(a, YOU, EDDY_KIND_LARGE, 0, 5, &idx), EDDY_EFULL);
+    cr_assert_eq(eddy_extent_count_free(a), 9, "what was claimed on the way is free again");
+    cr_assert_eq(take(a, YOU, EDDY_KIND_LARGE, 4), all - 4);
+    cr_assert_eq(take(a, YOU, EDDY_KIND_LARGE, 3), run + 7);
+    cr_assert_eq(take(a, YOU, EDDY_KIND_LARGE, 2), run);
+    cr_assert_eq(eddy_extent_take(a, YOU, EDDY_KIND_LARGE, 0, 1, &idx), EDDY_EFULL);
+    cr_assert_eq(eddy_extent_take(a, YOU, EDDY_KIND_LARGE, 0, 0, &idx), EDDY_EFULL);
+    cr_assert_eq(eddy_extent_take(a, YOU, EDDY_KIND_LARGE, 0, UINT32_MAX, &idx), EDDY_EFULL);
+    unit_store_free(a);
+}
+
+Test(extent, partly_filled_ones_go_to_those_who_want_their_kind, .timeout = 10) {
+    struct eddy_arena *a = unit_store(0);
+    uint32_t events = take(a, ME, EDDY_KIND_EVENTS, 1);
+    uint32_t nodes = take(a, ME, EDDY_KIND_NODES, 1);
+    uint32_t idx;
+    eddy_extent_leave(a, events);
+    eddy_extent_leave(a, nodes);
+    cr_assert_not(eddy_extent_resume(a, YOU, 2, &idx));
+    cr_assert(eddy_extent_resume(a, YOU, 9, &idx));
+    cr_assert_eq(idx, nodes);
+    cr_assert(eddy_extent_resume(a, YOU, 0, &idx));
+    cr_assert_eq(idx, events);
+    cr_assert_eq(state_of(a, idx), EDDY_STATE(0, EDDY_OWNED, YOU), "its generation stays");
+    eddy_extent_seal(a, events);
+    cr_assert_eq(EDDY_STATE_OF(state_of(a, events)), EDDY_SEALED);
+    unit_store_free(a);
+}
+
+Test(extent, one_on_the_wrong_list_is_put_back_on_its_own, .timeout = 10) {
+    struct eddy_arena *a = unit_store(0);
+    uint32_t nodes = take(a, ME, EDDY_KIND_NODES, 1);
+    uint32_t idx;
+    eddy_extent_leave(a, nodes);
+    eddy_st_rel(&a->super->hint[EDDY_HINT_EVENTS],
+                eddy_ld_acq(&a->super->hint[EDDY_HINT_EVENTS + 9]));
+    cr_assert_not(eddy_extent_resume(a, YOU, 0, &idx));
+    cr_assert(eddy_extent_resume(a, YOU, 9, &idx));
+    cr_assert_eq(idx, nodes);
+    unit_store_free(a);
+}
+
+/* ---- hints that no eddy wrote ---- */
+
+Test(extent, lists_may_be_circles_or_lead_anywhere, .timeout = 20) {
+    static const uint64_t nexts[] = {3, 4, 5, 1000, UINT32_MAX, UINT64_MAX};
+    static const uint64_t heads[] = {0, 1, 4, 64, 65, 1000000, UINT32_MAX, UINT64_MAX};
+    for (size_t n = 0; n < sizeof nexts / sizeof nexts[0]; n++) {
+        for (size_t h = 0; h < sizeof heads / sizeof heads[0]; h++) {
+            struct eddy_arena *a = unit_store(0);
+            for (int i = 0; i < 6; i++) {
+                (void)take(a, ME, EDDY_KIND_EVENTS, 1);
+            }
+            eddy_extent_give(a, 2, 3);
+            for (uint32_t i = 0; i < 6; i++) {
+                eddy_st_rel(&a->extents[i].next, nexts[n]);
+            }
+            eddy_st_rel(&a->super->hint[EDDY_HINT_FREE], heads[h]);
+            eddy_st_rel(&a->super->hint[EDDY_HINT_EVENTS], heads[h]);
+            bool had[64] = {false};
+            uint32_t idx;
+            cr_assert_not(eddy_extent_resume(a, YOU, 0, &idx));
+            for (uint64_t i = 3; i < a->extents_max; i++) {
+                idx = take(a, YOU, EDDY_KIND_EVENTS, 1);
+                cr_assert(idx < 64 && !had[idx], "taken twice: %u", idx);
+                had[idx] = true;
+            }
+            cr_assert_eq(eddy_extent_take(a, YOU, EDDY_KIND_EVENTS, 0, 1, &idx), EDDY_EFULL);
+            unit_store_free(a);
+        }
+    }
+}
+
+Test(extent, the_fresh_mark_may_be_anywhere, .timeout = 10) {
+    static const uint64_t marks[] = {1, 7, 59, 1000, UINT64_MAX};
+    for (size_t m = 0; m < sizeof marks / sizeof marks[0]; m++) {
+        struct eddy_arena *a = unit_store(0);
+        for (int i = 0; i < 3; i++) {
+            (void)take(a, ME, EDDY_KIND_EVENTS, 1);
+        }
+        eddy_st_rel(&a->super->fresh, marks[m]);
+        for (int i = 0; i < 5; i++) {
+            uint32_t idx = take(a, YOU, EDDY_KIND_EVENTS, 1);
+            cr_assert_geq(idx, 3);
+        }
+        cr_assert_eq(eddy_extent_count_owned(a, ME), 3);
+        cr_assert_eq(eddy_extent_count_owned(a, YOU), 5);
+        unit_store_free(a);
+    }
+}
+
+static void ignore(void *arg, const char *room, const char *format, ...) {
+    unsigned *n = arg;
+    (void)format;
+    cr_assert_str_eq(room, "extent");
+    ++*n;
+}
+
+Test(extent, check_finds_states_that_cannot_be, .timeout = 10) {
+    struct eddy_arena *a = unit_store(0);
+    unsigned n = 0;
+    uint32_t idx = take(a, ME, EDDY_KIND_EVENTS, 1);
+    cr_assert_eq(eddy_extent_check(a, ignore, &n), 0);
+    uint64_t good = state_of(a, idx);
+    const uint64_t bad[] = {EDDY_STATE(0, EDDY_RETIRED + 1, ME),
+                            EDDY_STATE(0, EDDY_OWNED, UNIT_MEMBERS), UINT64_MAX};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        eddy_st_rel(&a->extents[idx].state, bad[i]);
+        cr_assert_eq(eddy_extent_check(a, ignore, &n), 1);
+    }
+    eddy_st_rel(&a->extents[idx].state, good);
+    eddy_st_rel(&a->extents[idx].info, EDDY_INFO(EDDY_KIND_LIST + 1, 0, 1));
+    cr_assert_eq(eddy_extent_check(a, ignore, &n), 1);
+    cr_assert_eq(n, 4);
+    unit_store_free(a);
+}
+
+/* ---- others take and give at any access ---- */
+
+struct race {
+    struct eddy_arena *arena;
+    uint32_t mine;
+    uint32_t theirs;
+};
+
+/* The list's head is the same again, but what comes after it is not. */
+static bool take_two_give_one(void *arg) {
+    struct race *r = arg;
+    uint32_t first = take(r->arena, YOU, EDDY_KIND_EVENTS, 1);
+    r->theirs = take(r->arena, YOU, EDDY_KIND_EVENTS, 1);
+    eddy_extent_give(r->arena, first, 1);
+    return false;
+}
+
+static void take_mine(void *arg) {
+    struct race *r = arg;
+    r->mine = take(r->arena, ME, EDDY_KIND_EVENTS, 1);
+}
+
+Test(extent, nothing_is_taken_twice_whatever_comes_between, .timeout = 30) {
+    unit_needs_steps();
+    for (uint64_t at = 0;; at++) {
+        struct race r = {.arena = unit_store(0), .theirs = UINT32_MAX};
+        struct eddy_arena *a = r.arena;
+        for (int i = 0; i < 4; i++) {
+            (void)take(a, ME, EDDY_KIND_EVENTS, 1);
+        }
+        eddy_extent_give(a, 0, 3);
+        struct unit_step step = {.arena = a, .at = at, .act = take_two_give_one, .arg = &r};
+        bool acted = unit_step(&step, take_mine, &r) != 0;
+        cr_assert_neq(r.mine, r.theirs);
+        cr_assert_eq(EDDY_STATE_MEMBER(state_of(a, r.mine)), ME);
+        cr_assert_eq(eddy_extent_count_owned(a, ME), 2);
+        cr_assert_eq(eddy_extent_count_owned(a, YOU), acted ? 1 : 0);
+        /* What is still on the list is free: nothing of it was lost or is owned. */
+        uint64_t head = eddy_ld_acq(&a->super->hint[EDDY_HINT_FREE]);
+        unsigned listed = 0;
+        for (uint64_t i = head & UINT32_MAX; i != 0 && listed < 9;
+             i = eddy_ld_acq(&a->extents[i - 1].next) & UINT32_MAX) {
+            cr_assert_eq(EDDY_STATE_OF(state_of(a, (uint32_t)i - 1)), EDDY_FREE, "%llu at %llu",
+                         (unsigned long long)i - 1, (unsigned long long)at);
+            listed++;
+        }
+        unit_store_free(a);
+        if (!acted) {
+            cr_assert_gt(at, 5);
+            break;
+        }
+    }
+}

@@ -5,6 +5,7 @@
 #include "support/check.h"
 #include "support/child.h"
 #include "support/sandbox.h"
+#include "trie.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -181,6 +182,8 @@ static void count_block(void *arg, uint64_t off, uint64_t state, unsigned class_
     }
 }
 
+enum { ON_FREE = 1, ON_PARTIAL = 2, IN_USE = 4 };
+
 /* Walks a list of extents and marks those that are on it. */
 static void walk_list(struct eddy_arena *a, unsigned list, unsigned char *seen) {
     uint32_t at = (uint32_t)eddy_ld_rlx(&a->super->hint[list]);
@@ -189,17 +192,47 @@ static void walk_list(struct eddy_arena *a, unsigned list, unsigned char *seen) 
             steps_breach("list %u of extents leads to extent %u", list, at - 1);
             return;
         }
-        seen[at - 1] |= list == EDDY_HINT_FREE ? 1 : 2;
+        seen[at - 1] |= list == EDDY_HINT_FREE ? ON_FREE : ON_PARTIAL;
         at = (uint32_t)eddy_ld_rlx(&a->extents[at - 1].next);
     }
 }
 
-/* Whether an event extent, or a run, has an event that the index leads to. */
+/* Marks the extents in which the index finds an event. */
+static void mark_used(struct eddy_arena *a, unsigned char *seen) {
+    struct eddy_span span = {.slot = NULL, .era = &a->super->era};
+    struct eddy_view view = {.arena = a, .span = &span, .overlay = NULL};
+    eddy_word *slot;
+    for (uint64_t o = 1; eddy_trie_slot(&view, &a->super->offsets_root, o, &slot) == 1; o++) {
+        uint64_t ref = eddy_ld_rlx(slot);
+        if (ref >= a->extents_off && ref < a->cap) {
+            seen[eddy_arena_extent_of(a, ref)] |= IN_USE;
+        }
+    }
+}
+
+/* Is there a way to an extent for who needs one? What is on no list can still be found by a scan
+ * of the free ones, or by maintenance; it is only counted. */
+static bool is_lost(const struct eddy_arena *a, uint32_t i, const unsigned char *seen) {
+    unsigned state = EDDY_STATE_OF(eddy_ld_rlx(&a->extents[i].state));
+    uint64_t info = eddy_ld_rlx(&a->extents[i].info);
+    if (state == EDDY_FREE) {
+        return i < eddy_ld_rlx(&a->super->fresh) && !(seen[i] & ON_FREE);
+    }
+    uint32_t first = EDDY_INFO_KIND(info) == EDDY_KIND_REST ? i - EDDY_INFO_RUN(info) : i;
+    if (first > i) {
+        return true;
+    }
+    uint64_t kind = EDDY_INFO_KIND(eddy_ld_rlx(&a->extents[first].info));
+    return state == EDDY_PARTIAL ? !(seen[first] & ON_PARTIAL)
+                                 : kind != EDDY_KIND_NODES && !(seen[first] & IN_USE);
+}
+
 static void check_extents(struct eddy_arena *a) {
     unsigned char seen[STEPS_CAP / EDDY_EXTENT_SIZE] = {0};
     for (unsigned i = 0; i < EDDY_HINTS; i++) {
         walk_list(a, i, seen);
     }
+    mark_used(a, seen);
     uint64_t fresh = eddy_ld_rlx(&a->super->fresh);
     for (uint32_t i = 0; i < eddy_arena_reserved(a); i++) {
         uint64_t w = eddy_ld_rlx(&a->extents[i].state);
@@ -211,9 +244,7 @@ static void check_extents(struct eddy_arena *a) {
                 "extent %u (kind %u, %llu were ever taken) stays in state %u, of member %u", i,
                 EDDY_INFO_KIND(info), (unsigned long long)fresh, s, EDDY_STATE_MEMBER(w));
         }
-        steps_report->lost += (s == EDDY_PARTIAL && !(seen[i] & 2)) ||
-                              (s == EDDY_FREE && i < fresh && !(seen[i] & 1)) ||
-                              (s == EDDY_SEALED && EDDY_INFO_KIND(info) == EDDY_KIND_LIST);
+        steps_report->lost += is_lost(a, i, seen);
         if (EDDY_INFO_KIND(info) == EDDY_KIND_NODES && s != EDDY_FREE) {
             eddy_block_each(a, i, count_block, NULL);
         }

@@ -116,7 +116,7 @@ struct steps_report {
     uint64_t killed;
     uint64_t breaches;
     uint64_t
-        lost; /* extents left out of the lists they belong on, or sealed with nothing in them */
+        lost; /* extents, over all states judged, on none of the lists, or with no live event */
 };
 
 /* In memory that is shared with the Criterion test, which says where it was if the tracer dies. */
@@ -138,8 +138,10 @@ struct steps_plan {
 
 /* Judges a copy after every change; returns how many changes there were. */
 uint64_t steps_walk(const struct steps_op *op, const struct steps_plan *plan);
-/* Where a visit stops the process: at change number `from`, and then every `stride` changes. */
+/* Where a visit stops the process: at change number `from`, and then every `stride` changes. Before
+ * its commit, each stop in which others commit makes it try again. */
 struct steps_points {
+    bool committed; /* counted from its commit on */
     uint64_t from;
     uint64_t stride;
     uint64_t count;

@@ -13,7 +13,7 @@
 #include <string.h>
 #include <sys/mman.h>
 
-enum { SHORT_LIMIT_MS = 120000, LONG_LIMIT_MS = 3500000 };
+enum { SHORT_LIMIT_MS = 300000, LONG_LIMIT_MS = 3500000 };
 
 static bool is_long(void) {
     const char *form = getenv("EDDY_STEPS");
@@ -35,15 +35,15 @@ static void trace(void (*fn)(void *arg), void *arg, const char *title) {
     }
     munmap(steps_report, sizeof *steps_report);
     if (r.forbidden) {
-        cr_skip_test("ptrace is not permitted here");
+        printf("%s: skipped: stepping needs ptrace, and x86-64\n", title);
+        cr_skip_test("stepping needs ptrace, and x86-64");
     }
     printf("%s: %llu operations, %llu instructions, %llu changes, %llu states judged, %llu visits, "
-           "%llu kills, %llu breaches; %llu extents on no list away %llu\n",
+           "%llu kills, %llu breaches; %llu extents lost\n",
            title, (unsigned long long)r.operations, (unsigned long long)r.instructions,
            (unsigned long long)r.changes, (unsigned long long)r.judged,
            (unsigned long long)r.visited, (unsigned long long)r.killed,
-           (unsigned long long)r.breaches, (unsigned long long)r.lost,
-           (unsigned long long)r.awaysum);
+           (unsigned long long)r.breaches, (unsigned long long)r.lost);
     fflush(stdout);
     cr_assert_eq(code, 0, "the tracer ended with %d", code);
     cr_assert_eq(r.breaches, 0, "%llu breaches", (unsigned long long)r.breaches);
@@ -99,17 +99,25 @@ static const struct operations *const groups[] = {
 };
 enum { GROUPS = sizeof groups / sizeof *groups };
 
-/* In short, at some points; at length, at each point alone, one run after the other. */
+/* In short, at some points before the commit, and some from it on; at length, at each point alone,
+ * one run after the other. */
 static void visit(const struct steps_op *op, const struct steps_points *sample,
                   steps_visitor visitor, bool killed) {
+    struct steps_points points = *sample;
     if (!is_long()) {
-        (void)steps_visit(op, sample, visitor, killed);
+        (void)steps_visit(op, &points, visitor, killed);
+        points.committed = true;
+        points.from = sample->from % 7;
+        points.stride = 2;
+        points.count = killed ? 1 : sample->count;
+        if (op->events > 0) {
+            (void)steps_visit(op, &points, visitor, killed);
+        }
         return;
     }
-    struct steps_points points = {.from = 1, .count = 1};
-    uint64_t stride = visitor ? 1 : sample->stride;
-    while (!steps_visit(op, &points, visitor, killed)) {
-        points.from += stride;
+    points.count = 1;
+    for (points.from = 1; !steps_visit(op, &points, visitor, killed);) {
+        points.from += visitor ? 1 : sample->stride;
     }
 }
 
@@ -120,7 +128,7 @@ static void visit_groups(steps_visitor visitor, bool killed, const struct steps_
             const struct steps_op *op = &groups[g]->at[i];
             struct steps_points points = *sample;
             points.from += i * 3;
-            if (chosen(op) && (!visitor || !op->alone)) {
+            if (chosen(op) && (!visitor || (!op->alone && (is_long() || (i + g) % 2 == 0)))) {
                 visit(op, &points, visitor, killed);
             }
         }
@@ -155,7 +163,11 @@ static void pair_up(void *arg) {
     for (size_t i = 0; i < operations_append.count; i++) {
         const struct steps_op *op = &operations_append.at[i];
         for (size_t v = 0; chosen(op) && op->events > 0 && v < 3; v++) {
-            struct steps_points points = {.from = 1 + v * 4, .stride = 5, .count = 3 + v};
+            if (!is_long() && op->events != 1 && v != (i + killed) % 3) {
+                continue; /* what takes long has one visitor then */
+            }
+            struct steps_points points = {
+                .from = 1 + v * 4, .stride = 5, .count = op->events == 1 ? 8 : 3 + v};
             visit(op, &points, visitors[v], killed);
         }
     }

@@ -80,6 +80,7 @@ uint64_t steps_walk(const struct steps_op *op, const struct steps_plan *plan) {
     judge_init(&j);
     struct history h = {.op = op};
     uint64_t judged = steps_report->judged;
+    uint64_t lost = steps_report->lost;
     uint64_t commits = 0;
     uint64_t near = 0; /* changes that are still near the commit */
     uint64_t turn = 0;
@@ -103,9 +104,10 @@ uint64_t steps_walk(const struct steps_op *op, const struct steps_plan *plan) {
     steps_report->operations++;
     steps_report->instructions += t.instructions;
     steps_report->changes += changes;
-    printf("  %-40s %7llu instructions, %5llu changes, %5llu states judged\n", op->name,
-           (unsigned long long)t.instructions, (unsigned long long)changes,
-           (unsigned long long)(steps_report->judged - judged));
+    printf("  %-40s %7llu instructions, %5llu changes, %5llu states judged, %llu extents lost\n",
+           op->name, (unsigned long long)t.instructions, (unsigned long long)changes,
+           (unsigned long long)(steps_report->judged - judged),
+           (unsigned long long)(steps_report->lost - lost));
     fflush(stdout);
     judge_fini(&j);
     steps_stage_end(&stage);
@@ -176,7 +178,9 @@ static void leave_stage(struct steps_stage *stage, eddy_reader *follower) {
 /* Stops it at the points of a visit. True if it returned before the last of them. */
 static bool stop_at_points(struct steps_tracee *t, const struct steps_points *points,
                            steps_visitor visitor) {
-    uint64_t next = points->from;
+    while (points->committed && t->commits == 0 && steps_next(t)) {
+    }
+    uint64_t next = points->from + (points->committed ? t->changes : 0);
     for (uint64_t n = 0; n < points->count; n++) {
         while (t->changes < next && steps_next(t)) {
         }

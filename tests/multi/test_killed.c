@@ -29,7 +29,8 @@ enum {
 /* In memory that the children share. */
 struct field {
     eddy_store *store;
-    _Atomic uint32_t stop;
+    _Atomic uint32_t stop;         /* for the followers: nothing more will come */
+    _Atomic uint32_t writers_stop; /* for writers that live long */
     _Atomic uint64_t progress[VICTIMS];
     _Atomic uint64_t allowed;
     struct crew_follower followers[FOLLOWERS];
@@ -266,7 +267,7 @@ static void be_long_lived(void *arg) {
     crew_writer_init(&writer, victim->own_handle ? sandbox_again(field->store, 0) : field->store,
                      victim->number);
     writer.progress = &field->progress[victim->number];
-    while (!atomic_load(&field->stop)) {
+    while (!atomic_load(&field->writers_stop)) {
         if (writer.tx < atomic_load(&field->allowed)) {
             crew_write(&writer);
         } else {
@@ -317,7 +318,7 @@ Test(stopped, writers_hold_up_nobody_and_go_on_when_continued, .timeout = 120) {
         }
     }
     followers_follow(field);
-    atomic_store(&field->stop, 1);
+    atomic_store(&field->writers_stop, 1);
     for (int i = 0; i < LONG_LIVED; i++) {
         cr_assert_eq(child_end(pids[i], CHILD_LIMIT_MS), 0);
     }

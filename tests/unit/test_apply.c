@@ -87,6 +87,7 @@ struct late {
     struct scene s;
     struct unit_member third;
     struct unit_image after;
+    unsigned bulk; /* events that the others append at last */
 };
 
 /* While the helper stands still: the record is applied by others, who go on for more than a round
@@ -101,6 +102,7 @@ static bool others_go_on(void *arg) {
         cr_assert_eq(unit_append(&l->s.other, "warm", EDDY_ANY, 30, 0), 0);
         cr_assert_eq(unit_append(&l->third, name, EDDY_ANY, 1 + 20 * i, 0), 0);
     }
+    cr_assert_eq(unit_append(&l->third, "bulk", EDDY_ANY, l->bulk, 0), 0);
     l->after = unit_image_take(l->s.arena);
     return false;
 }
@@ -119,6 +121,7 @@ static void help_late(void *arg) {
 static bool late_at(uint64_t at, uint32_t hash_keep, bool first_ever) {
     struct late l;
     memset(&l, 0, sizeof l);
+    l.bulk = first_ever ? 1 : 64 * 64; /* a root that was swapped is swapped again */
     l.s.arena = unit_store(hash_keep);
     unit_join(&l.s.writer, l.s.arena);
     unit_join(&l.s.other, l.s.arena);

@@ -30,6 +30,7 @@ static bool tail_is_whole(void *arg) {
 
 static void commit_it(void *arg) {
     struct tail *t = arg;
+    cr_assert_eq(unit_append(t->m, "s", EDDY_NONE, 1, 8), EDDY_ECONFLICT);
     cr_assert_eq(unit_append(t->m, "s", EDDY_ANY, 1, 8), 0);
 }
 
@@ -76,10 +77,8 @@ Test(commit, nor_by_the_next_owner_of_a_swept_slot, .timeout = 60) {
         cr_assert_eq(next.thread.idx, slot);
         struct tail t = {.m = &next};
         tail_note(&t, a);
-        struct unit_step step = {.arena = a, .at = 0, .act = tail_is_whole, .arg = &t};
         cr_assert_eq(unit_append(&next, "s", EDDY_ANY, 1, 8), 0);
         cr_assert_eq(memcmp(t.was, t.at, sizeof t.was), 0, "after %u commits", commits);
-        (void)step;
         unit_assert_sound(a);
         unit_leave(&next);
         unit_leave(&other);
@@ -311,6 +310,55 @@ Test(commit, so_does_one_in_the_first_transaction_ever, .timeout = 120) {
         at++;
     }
     cr_assert_gt(at, 50);
+}
+
+/* Two transactions of so many streams that their lists lie in extents, and a large event. */
+static void commit_many(struct unit_member *m) {
+    for (unsigned i = 0; i < 3; i++) {
+        for (unsigned k = 0; k < 60; k++) {
+            char name[16];
+            (void)snprintf(name, sizeof name, "m-%u-%u", k, i / 2);
+            unit_add(m, name, 1, 0);
+        }
+        unit_add(m, "large", 1, i == 1 ? 70000 : 5);
+        cr_assert_eq(unit_commit(m), 0);
+    }
+}
+
+static void cut_many(void *arg) {
+    struct cut *c = arg;
+    commit_many(&c->me);
+}
+
+Test(commit, or_in_one_whose_list_lies_in_extents, .timeout = 120) {
+    unit_needs_steps();
+    for (uint64_t at = 0;; at += 7) {
+        struct cut c = {.first = true};
+        struct eddy_arena *a = c.arena = unit_store(0);
+        unit_join(&c.me, a);
+        unit_join(&c.other, a);
+        struct unit_step step = {.arena = a, .to = a->extents_off, .at = at, .act = unit_act_death};
+        bool died = unit_step(&step, cut_many, &c) != 0;
+        unit_assert_sound(a);
+        unit_die(&c.me);
+        cr_assert_eq(eddy_maintain_sweep_dead(&c.other.thread), 1);
+        unit_assert_sound(a);
+        uint64_t done = unit_version(a, "large");
+        cr_assert_eq(done, unit_applied(a));
+        cr_assert_eq(unit_version(a, "m-0-0"), done < 2 ? done : 2);
+        cr_assert_eq(unit_version(a, "m-59-0"), done < 2 ? done : 2);
+        cr_assert_eq(unit_version(a, "m-59-1"), done == 3);
+        cr_assert_eq(eddy_extent_count_owned(a, c.me.thread.member), 0);
+        commit_many(&c.other);
+        unit_assert_sound(a);
+        unit_leave(&c.other);
+        unit_assert_sound(a);
+        unit_store_free(a);
+        if (!died) {
+            cr_assert_gt(at, 500);
+            break;
+        }
+    }
 }
 
 /* ---- numbers ---- */

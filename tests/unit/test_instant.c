@@ -116,7 +116,10 @@ static void look_at_both(void *arg) {
     eddy_rcu_leave(&l->thread.span);
 }
 
+/* Each with a redo list of another shape, so that half of one and half of another make none. */
 static void write_both(struct look *l) {
+    unsigned more = unit_applied(l->writer.arena) < 8 ? 8 : 7;
+    unit_add(&l->writer, "c", more, 0);
     unit_add(&l->writer, "a", 1, 0);
     unit_add(&l->writer, "b", 1, 0);
     cr_assert_eq(unit_commit(&l->writer), 0);

@@ -153,6 +153,21 @@ Test(streams, cells_that_lead_nowhere_are_refused, .timeout = 20) {
     scene_close(&s);
 }
 
+/* Their hashes differ only in bits that stand above the cell: no node can tell them apart. */
+Test(streams, a_descriptor_in_a_foreign_cell_is_damage, .timeout = 20) {
+    struct scene s;
+    scene_open(&s, 64);
+    uint64_t hash = eddy_stream_hash(s.arena, eddy_str("new"));
+    uint64_t off = (uint64_t)find(&s, name_of(0));
+    struct eddy_shm_stream *d = eddy_arena_raw(s.arena, off);
+    eddy_st_rel(&d->hash, hash ^ 1);
+    eddy_st_rel(&s.arena->names[hash & ((1u << EDDY_NAME_ROOT_BITS) - 1)], off);
+    eddy_rcu_leave(&s.m.thread.span);
+    cr_assert_eq(unit_append(&s.m, "new", EDDY_ANY, 1, 0), EDDY_ECORRUPT, "%s", eddy_errmsg());
+    eddy_rcu_enter(&s.m.thread.span);
+    scene_close(&s);
+}
+
 Test(streams, the_slots_of_versions_lie_where_they_should, .timeout = 20) {
     struct scene s;
     scene_open(&s, 64);

@@ -84,11 +84,11 @@ static inline eddy_word *version_slots(const struct eddy_view *v, const struct d
     return version + count - 1 <= EDDY_INLINE_SLOTS ? &d->stream->slot[version - 1] : NULL;
 }
 
-/* The head, the totals and the redo list as of the attempt. Returns the words, or 0: not in this way.
+/* The head, the totals and the redo list as of the attempt. Returns the words, or 0: not in this
+ * way.
  */
-static inline size_t evaluate(struct eddy_plan *p, struct direct *d, int64_t expected,
-                              size_t count, struct eddy_attempt *t, uint64_t *words,
-                              eddy_result *result) {
+static inline size_t evaluate(struct eddy_plan *p, struct direct *d, int64_t expected, size_t count,
+                              struct eddy_attempt *t, uint64_t *words, eddy_result *result) {
     const struct eddy_view *v = &p->view;
     struct eddy_arena *a = v->arena;
     uint64_t base = eddy_view_load(v, &d->stream->version);

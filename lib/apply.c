@@ -1,19 +1,21 @@
-/* I1  At most one transaction is committed and not yet applied: nobody commits at s before `applied`
- *     is s, and `applied` moves to s + 1 only after every entry of s was acted on.
- * I2  An entry is acted on only after `applied` was seen not to have passed its record, behind the
- *     load of the entry: then the list was not yet written anew, so the entry is genuine; and no
- *     record after it was committed, so nothing that it names was retired. Our span covers what it
- *     names from then on, however late we act; and if it was applied meanwhile, the act changes
- *     nothing: a word never takes an earlier value again.
- * A death anywhere leaves a committed word that the next to come by applies from the start.
+/* I1  At most one transaction is committed and not yet applied: nobody commits at s before
+ * `applied` is s, and `applied` moves to s + 1 only after every entry of s was acted on. I2  An
+ * entry is acted on only after `applied` was seen not to have passed its record, behind the load of
+ * the entry: then the list was not yet written anew, so the entry is genuine; and no record after
+ * it was committed, so nothing that it names was retired. Our span covers what it names from then
+ * on, however late we act; and if it was applied meanwhile, the act changes nothing: a word never
+ * takes an earlier value again. A death anywhere leaves a committed word that the next to come by
+ * applies from the start.
  */
 #include "apply.h"
 
 #include "error.h"
 
 static int corrupt(uint64_t seq) {
-    return eddy_error_set(EDDY_ECORRUPT, "the record of transaction %llu is damaged: run `eddy "
-                          "check`", (unsigned long long)seq);
+    return eddy_error_set(EDDY_ECORRUPT,
+                          "the record of transaction %llu is damaged: run `eddy "
+                          "check`",
+                          (unsigned long long)seq);
 }
 
 /* The words that a record may change: cells of roots, and what lies in extents. */
@@ -26,8 +28,8 @@ static eddy_word *target(struct eddy_arena *a, uint64_t off, unsigned count) {
     }
     uint64_t names = eddy_arena_off(a, a->names);
     uint64_t roots = offsetof(struct eddy_shm_super, offsets_root);
-    bool in_names = off >= names && off + 8 * (uint64_t)count <=
-                                        names + (UINT64_C(8) << EDDY_NAME_ROOT_BITS);
+    bool in_names =
+        off >= names && off + 8 * (uint64_t)count <= names + (UINT64_C(8) << EDDY_NAME_ROOT_BITS);
     bool in_roots = off >= roots && off + 8 * (uint64_t)count <= roots + 16;
     return in_names || in_roots ? eddy_arena_raw(a, off) : NULL;
 }

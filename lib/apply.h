@@ -22,8 +22,8 @@ static inline void eddy_apply_run(eddy_word *word, unsigned count, uint64_t base
     for (unsigned k = 0; k < count; k++) {
         /* [apply.R2] relaxed: all who apply this store the same value, and nobody another */
         if (eddy_ld_rlx(&word[k]) == 0) {
-            /* [apply.P2] release: pairs with [view.C1]. Plain is enough: such a slot is never changed
-             * by maintenance, its block is retired whole. */
+            /* [apply.P2] release: pairs with [view.C1]. Plain is enough: such a slot is never
+             * changed by maintenance, its block is retired whole. */
             eddy_st_rel(&word[k], base + k);
         }
     }
@@ -34,8 +34,8 @@ static inline void eddy_apply_max(eddy_word *word, uint64_t value) {
     eddy_at_max(word, value);
 }
 
-/* Every word of the record is in place: wakes who waits for it, then lets `applied` pass it. In this
- * order, so that whoever finds it unapplied wakes too. */
+/* Every word of the record is in place: wakes who waits for it, then lets `applied` pass it. In
+ * this order, so that whoever finds it unapplied wakes too. */
 static inline void eddy_apply_end(struct eddy_thread *thread, uint64_t seq, uint64_t groups) {
     unsigned wakes = eddy_wait_wake(thread->arena, groups);
     if (__builtin_expect(wakes != 0, 0)) {

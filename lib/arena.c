@@ -192,7 +192,7 @@ int eddy_arena_create(struct eddy_arena *a, const char *path, const struct eddy_
     memset(a, 0, sizeof *a);
     memset(&plan, 0, sizeof plan);
     eddy_layout_plan(&plan, &sizes);
-    if (plan.states_off + (UINT64_C(2) << 20) > o->cap || plan.extents_max < FIRST_EXTENTS) {
+    if (plan.extents_max < FIRST_EXTENTS) {
         return eddy_error_set(EDDY_EINVAL,
                               "cap of %llu bytes is too small for %u members and %u threads, which "
                               "take %llu",
@@ -246,15 +246,14 @@ static int check_super(const struct eddy_shm_super *s, const char *path, uint64_
                               EDDY_LAYOUT_MAJOR, EDDY_LAYOUT_MINOR);
     }
     if (s->cap < EDDY_CAP_MIN || s->cap > EDDY_CAP_MAX || s->members_max < 2 ||
-        s->members_max > 1025 || s->threads_max < 2 || s->threads_max > 8001 ||
-        s->hash_keep == 0) {
+        s->members_max > 1025 || s->threads_max < 2 || s->threads_max > 8001 || s->hash_keep == 0) {
         return eddy_error_set(EDDY_ECORRUPT, "%s: its superblock is damaged", path);
     }
     struct eddy_shm_super plan;
     struct eddy_layout_sizes sizes = {s->cap, s->members_max, s->threads_max};
     memset(&plan, 0, sizeof plan);
     eddy_layout_plan(&plan, &sizes);
-    if (s->fingerprint != plan.fingerprint ||
+    if (plan.extents_max < FIRST_EXTENTS || s->fingerprint != plan.fingerprint ||
         eddy_layout_fingerprint(s) != plan.fingerprint) {
         return eddy_error_set(EDDY_ECORRUPT,
                               "%s: its superblock is damaged, or was laid out by a differently "

@@ -21,10 +21,10 @@ struct eddy_arena {
     struct eddy_shm_member *members;
     struct eddy_shm_thread *threads;
     struct eddy_shm_reader *readers;
-    eddy_word *names;       /* cells of the name trie's root */
-    eddy_word *waits;       /* the mask of all readers that sleep */
-    unsigned char *groups;  /* wait groups, group_size bytes each */
-    eddy_word limit;                 /* bytes known to be reserved: a cache of the mark */
+    eddy_word *names;      /* cells of the name trie's root */
+    eddy_word *waits;      /* the mask of all readers that sleep */
+    unsigned char *groups; /* wait groups, group_size bytes each */
+    eddy_word limit;       /* bytes known to be reserved: a cache of the mark */
     /* Constants of the superblock. */
     uint64_t cap;
     uint64_t extents_off;

@@ -29,14 +29,12 @@ typedef _Atomic uint32_t eddy_word32;
 
 /* Strong compare-and-swap: *expected is what was found. Release on success, nothing on failure. */
 #define eddy_cas_rel(p, expected, v)                                                               \
-    atomic_compare_exchange_strong_explicit((p), (expected), (v),                                  \
-                                            EDDY_ORDER(memory_order_release),                      \
-                                            EDDY_ORDER(memory_order_relaxed))
+    atomic_compare_exchange_strong_explicit(                                                       \
+        (p), (expected), (v), EDDY_ORDER(memory_order_release), EDDY_ORDER(memory_order_relaxed))
 /* Acquire and release on success, acquire on failure. */
 #define eddy_cas_ar(p, expected, v)                                                                \
-    atomic_compare_exchange_strong_explicit((p), (expected), (v),                                  \
-                                            EDDY_ORDER(memory_order_acq_rel),                      \
-                                            EDDY_ORDER(memory_order_acquire))
+    atomic_compare_exchange_strong_explicit(                                                       \
+        (p), (expected), (v), EDDY_ORDER(memory_order_acq_rel), EDDY_ORDER(memory_order_acquire))
 #define eddy_xchg_ar(p, v) atomic_exchange_explicit((p), (v), EDDY_ORDER(memory_order_acq_rel))
 #define eddy_add_ar(p, v) atomic_fetch_add_explicit((p), (v), EDDY_ORDER(memory_order_acq_rel))
 #define eddy_or_sc(p, v) atomic_fetch_or_explicit((p), (v), memory_order_seq_cst)
@@ -103,14 +101,14 @@ static inline void eddy_copy_out(void *restrict to, const void *restrict from, s
 #endif
 }
 
-/* Loads one field of a struct in shared memory, once: as eddy_copy_out(), it counts only once a check
- * of the generation says so. */
+/* Loads one field of a struct in shared memory, once: as eddy_copy_out(), it counts only once a
+ * check of the generation says so. */
 #define eddy_copy_field(p) __atomic_load_n((p), __ATOMIC_RELAXED)
 
-/* Fetches the lines of [p, p + n) for reading, ahead of need. Any address will do. */
-static inline void eddy_at_fetch_read(const void *p, size_t n) {
+/* Fetches the lines of [at, at + n) for reading, ahead of need. Any address will do. */
+static inline void eddy_at_fetch_read(uintptr_t at, size_t n) {
     for (size_t i = 0; i < n; i += 64) {
-        __builtin_prefetch((const char *)p + i, 0, 3);
+        __builtin_prefetch((const void *)(at + i), 0, 3);
     }
 }
 

@@ -208,10 +208,8 @@ static void add_piece(struct eddy_batch *b, struct eddy_cursor c, uint32_t run) 
 }
 
 static void open_part(struct eddy_batch *b) {
-    b->parts.at[b->parts.count++] =
-        (struct eddy_batch_part){.base = last_piece(b)->base,
-                                 .first = b->events.count,
-                                 .streams_at = b->part_streams.count};
+    b->parts.at[b->parts.count++] = (struct eddy_batch_part){
+        .base = last_piece(b)->base, .first = b->events.count, .streams_at = b->part_streams.count};
     b->open = true;
 }
 
@@ -227,9 +225,8 @@ static bool resume(struct eddy_thread *t, uint64_t need, struct eddy_cursor *c) 
         eddy_extent_seal(t->arena, idx);
         return false;
     }
-    *c = (struct eddy_cursor){.base = eddy_arena_extent_off(t->arena, idx),
-                              .fill = fill,
-                              .size = EDDY_EXTENT_SIZE};
+    *c = (struct eddy_cursor){
+        .base = eddy_arena_extent_off(t->arena, idx), .fill = fill, .size = EDDY_EXTENT_SIZE};
     return true;
 }
 
@@ -344,8 +341,8 @@ static size_t fill_part(struct eddy_batch *b, struct eddy_thread *t, uint32_t st
         if (data) {
             *data = at;
         }
-        b->events.at[b->events.count++] = (struct eddy_batch_event){
-            .off = p->base + p->end, .stream = stream, .k = s->events};
+        b->events.at[b->events.count++] =
+            (struct eddy_batch_event){.off = p->base + p->end, .stream = stream, .k = s->events};
         part->events++;
         s->events++;
         p->end += size;
@@ -394,8 +391,7 @@ void eddy_batch_write_heads(struct eddy_batch *b, struct eddy_arena *a, uint64_t
                  });
         at += sizeof(struct eddy_shm_head);
         for (uint32_t k = 0; k < part->streams; k++) {
-            const struct eddy_batch_part_stream *ps =
-                &b->part_streams.at[part->streams_at + k];
+            const struct eddy_batch_part_stream *ps = &b->part_streams.at[part->streams_at + k];
             const struct eddy_batch_stream *s = &b->streams.at[ps->stream];
             EDDY_PUT(struct eddy_shm_part, at,
                      {.stream = s->desc ? s->desc : s->fresh, .version = s->base + ps->first + 1});

@@ -1,6 +1,6 @@
 /* A batch: what a transaction is going to do, gathered in private. Payloads are written once, where
- * they will stay, into extents that the member owns; offsets and versions are not in them but in the
- * heads of the parts, so that trying a commit again rewrites little.
+ * they will stay, into extents that the member owns; offsets and versions are not in them but in
+ * the heads of the parts, so that trying a commit again rewrites little.
  */
 #ifndef EDDY_BATCH_H
 #define EDDY_BATCH_H
@@ -18,20 +18,20 @@ struct eddy_batch_stream {
     uint32_t name_at; /* in names */
     uint32_t name_len;
     uint32_t events;
-    uint32_t part;    /* the last part that has it, + 1 */
-    uint32_t part_at; /* which of that part's streams it is */
+    uint32_t part;       /* the last part that has it, + 1 */
+    uint32_t part_at;    /* which of that part's streams it is */
     uint32_t part_first; /* events of it before that part */
 };
 
 struct eddy_batch_event {
-    uint64_t off;    /* of its block */
+    uint64_t off; /* of its block */
     uint32_t stream;
-    uint32_t k;      /* which of its stream's events here */
+    uint32_t k; /* which of its stream's events here */
 };
 
 struct eddy_batch_part {
-    uint64_t base; /* offset of its extent */
-    uint64_t head; /* offset of its head; 0: not placed yet */
+    uint64_t base;  /* offset of its extent */
+    uint64_t head;  /* offset of its head; 0: not placed yet */
     uint32_t first; /* event */
     uint32_t events;
     uint32_t streams_at; /* in part_streams */
@@ -73,8 +73,8 @@ struct eddy_batch {
     EDDY_VECTOR(struct eddy_batch_piece) pieces;
     EDDY_VECTOR(unsigned char) names;
     EDDY_VECTOR(uint32_t) table; /* hash -> stream + 1; room is a power of two, or none is used */
-    uint64_t bytes; /* of all event blocks */
-    bool open; /* the last piece is being filled, with the last part */
+    uint64_t bytes;              /* of all event blocks */
+    bool open;                   /* the last piece is being filled, with the last part */
 };
 
 void eddy_batch_init(struct eddy_batch *batch);

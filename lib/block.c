@@ -52,8 +52,9 @@ static void wipe(struct eddy_arena *a, uint64_t off, unsigned class_) {
 }
 
 /* Makes the free blocks of an extent of ours spare ones; those of low offsets are taken first. */
-static void stock(struct eddy_arena *a, struct eddy_blocks_class *c, uint32_t idx, unsigned class_,
-                  bool fresh) {
+static uint32_t stock(struct eddy_arena *a, struct eddy_blocks_class *c, uint32_t idx,
+                      unsigned class_, bool fresh) {
+    uint32_t before = c->spare_count;
     uint32_t n = EDDY_EXTENT_SIZE / (class_ * EDDY_LINE);
     uint64_t off = eddy_arena_extent_off(a, idx);
     for (uint32_t i = n; i-- > 0;) {
@@ -66,6 +67,7 @@ static void stock(struct eddy_arena *a, struct eddy_blocks_class *c, uint32_t id
             (void)spare_push(c, at); /* no memory: the block stays free for a later owner */
         }
     }
+    return c->spare_count - before;
 }
 
 static int refill(struct eddy_arena *a, struct eddy_blocks_class *c, uint32_t member,
@@ -82,17 +84,22 @@ static int refill(struct eddy_arena *a, struct eddy_blocks_class *c, uint32_t me
         eddy_extent_leave(a, idx);
         return eddy_error_set(EDDY_ENOMEM, "no memory for a list of extents");
     }
-    stock(a, c, idx, class_, fresh);
+    if (stock(a, c, idx, class_, fresh) == 0) {
+        /* One that a dead member left is full: nobody needs to look at it again. */
+        c->extent_count--;
+        eddy_extent_seal(a, idx);
+    }
     return 0;
 }
 
 int eddy_block_take(struct eddy_arena *a, struct eddy_blocks *blocks, uint32_t member,
                     unsigned class_, uint64_t *off) {
     struct eddy_blocks_class *c = &blocks->of[class_];
-    /* An extent that was left partly filled may turn out to be full. */
-    for (int tries = 0; c->spare_count == 0; tries++) {
-        int r = tries < 64 ? refill(a, c, member, class_)
-                           : eddy_error_set(EDDY_ECORRUPT, "extents of nodes have no free block");
+    /* Extents that were left partly filled may turn out to be full; each is met once. */
+    uint64_t most = eddy_arena_reserved(a) + 64;
+    for (uint64_t tries = 0; c->spare_count == 0; tries++) {
+        int r = tries < most ? refill(a, c, member, class_)
+                             : eddy_error_set(EDDY_ECORRUPT, "extents of nodes have no free block");
         if (r < 0) {
             return r;
         }

@@ -34,8 +34,9 @@ void eddy_block_give(struct eddy_arena *arena, struct eddy_blocks *blocks, uint6
                      unsigned class_);
 /* The record that refers to it is committed: it belongs to the structure. */
 void eddy_block_link(struct eddy_arena *arena, uint64_t off);
-/* After a commit, when no block is private any more: leaves the extents that are used up. Until then
- * they stay owned, so that a sweep finds every private block in an extent of its dead owner. */
+/* After a commit, when no block is private any more: leaves the extents that are used up. Until
+ * then they stay owned, so that a sweep finds every private block in an extent of its dead owner.
+ */
 void eddy_blocks_settle(struct eddy_arena *arena, struct eddy_blocks *blocks);
 /* Leaves the extents to others; the blocks that were not used are free again. */
 void eddy_blocks_leave(struct eddy_arena *arena, struct eddy_blocks *blocks);
@@ -44,7 +45,8 @@ void eddy_blocks_fini(struct eddy_blocks *blocks);
 /* Sets a block free that a dead member owned and nothing refers to. */
 void eddy_block_free(struct eddy_arena *arena, uint64_t off, uint64_t state);
 
-/* The address of a whole block of at least `class_` lines at off, or NULL if there cannot be one. */
+/* The address of a whole block of at least `class_` lines at off, or NULL if there cannot be one.
+ */
 static inline void *eddy_block_at(struct eddy_arena *arena, uint64_t off, unsigned class_) {
     return off % EDDY_LINE == 0 ? eddy_arena_at(arena, off, (uint64_t)class_ * EDDY_LINE) : NULL;
 }

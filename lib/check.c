@@ -37,6 +37,11 @@ static void report(void *arg, const char *room, const char *format, ...) {
     }
 }
 
+/* More than the memory that is reserved has room for. */
+static uint64_t most_events(const struct check *k) {
+    return eddy_arena_reserved(k->now.view.arena) * (EDDY_EXTENT_SIZE / 32);
+}
+
 /* ---- events ---- */
 
 static void check_event(struct check *k, uint64_t offset, const eddy_word *slot, uint64_t ref) {
@@ -72,7 +77,7 @@ static void check_events(struct check *k) {
     struct eddy_arena *a = k->now.view.arena;
     struct eddy_trie_leaf leaf = {0};
     uint64_t head = k->now.now.next_offset - 1;
-    if (head > a->cap / sizeof(struct eddy_shm_event)) {
+    if (head > most_events(k)) {
         report(k, "record", "the last offset is %llu: more than there is room for",
                (unsigned long long)head);
         return;
@@ -108,12 +113,13 @@ static void check_versions(struct check *k, struct eddy_shm_stream *d) {
     uint64_t last = eddy_view_load(v, &d->version);
     uint64_t before = 0;
     eddy_bytes name = eddy_stream_name(d);
-    if (last > v->arena->cap / sizeof(struct eddy_shm_event)) {
-        report(k, "streams", "stream '%.*s' is at version %llu: more than there is room for",
-               (int)name.len, (const char *)name.ptr, (unsigned long long)last);
+    uint64_t gone = eddy_view_load(v, &d->first);
+    if (last > most_events(k) || gone > last) {
+        report(k, "streams", "stream '%.*s' is at version %llu: that cannot be", (int)name.len,
+               (const char *)name.ptr, (unsigned long long)last);
         return;
     }
-    for (uint64_t n = eddy_view_load(v, &d->first) + 1; n <= last && k->wrong < 100; n++) {
+    for (uint64_t n = gone + 1; n <= last && k->wrong < 100; n++) {
         eddy_word *slot = NULL;
         int r = eddy_stream_slot(v, d, n, &leaf, &slot);
         uint64_t offset = r == 1 ? eddy_view_load(v, slot) : 0;
@@ -150,7 +156,7 @@ static void check_streams(struct check *k) {
     struct eddy_arena *a = k->now.view.arena;
     struct eddy_trie_leaf leaf = {0};
     uint64_t last = k->now.now.streams_in;
-    if (last > a->cap / sizeof(struct eddy_shm_stream)) {
+    if (last > most_events(k)) {
         report(k, "record", "there are %llu streams: more than there is room for",
                (unsigned long long)last);
         return;
@@ -208,8 +214,8 @@ static uint64_t follow_blocks(const unsigned char *base, uint64_t fill) {
         eddy_copy_out(&size, base + at, sizeof size);
         eddy_copy_out(&kind, base + at + 4, sizeof kind);
         uint64_t bytes = kind == EDDY_BLOCK_EVENT ? (uint64_t)size * 8 : size;
-        if ((kind != EDDY_BLOCK_EVENT && kind != EDDY_BLOCK_HEAD) || bytes < 32 ||
-            bytes % 8 != 0 || bytes > fill - at) {
+        if ((kind != EDDY_BLOCK_EVENT && kind != EDDY_BLOCK_HEAD) || bytes < 32 || bytes % 8 != 0 ||
+            bytes > fill - at) {
             break;
         }
         at += bytes;
@@ -222,8 +228,9 @@ static void check_fills(struct check *k) {
     uint64_t end = eddy_arena_reserved(a);
     for (uint64_t i = 0; i < end && k->wrong < 100; i++) {
         struct eddy_shm_extent *e = &a->extents[i];
-        /* [check.C1] acquire: pairs with [batch.P1], [append.P1]: blocks below the mark are whole; extents that are
-         * being filled are left out, since a batch that failed takes its mark back */
+        /* [check.C1] acquire: pairs with [batch.P1], [append.P1]: blocks below the mark are whole;
+         * extents that are being filled are left out, since a batch that failed takes its mark back
+         */
         uint64_t fill = eddy_ld_acq(&e->fill);
         uint64_t w = eddy_ld_acq(&e->state);
         uint64_t info = eddy_ld_acq(&e->info);
@@ -235,12 +242,11 @@ static void check_fills(struct check *k) {
             report(k, "extent", "extent %llu is filled beyond its end", (unsigned long long)i);
             continue;
         }
-        uint64_t at =
-            follow_blocks(eddy_arena_raw(a, eddy_arena_extent_off(a, (uint32_t)i)), fill);
+        uint64_t at = follow_blocks(eddy_arena_raw(a, eddy_arena_extent_off(a, (uint32_t)i)), fill);
         /* [check.R3] relaxed: behind the loads, by the fence in eddy_event_same(); else it went on
          * meanwhile */
-        if (at != fill && eddy_event_same(e, EDDY_STATE_GEN(w)) &&
-            eddy_ld_rlx(&e->state) == w && eddy_ld_rlx(&e->fill) == fill) {
+        if (at != fill && eddy_event_same(e, EDDY_STATE_GEN(w)) && eddy_ld_rlx(&e->state) == w &&
+            eddy_ld_rlx(&e->fill) == fill) {
             report(k, "event", "extent %llu has no block at byte %llu", (unsigned long long)i,
                    (unsigned long long)at);
         }

@@ -81,6 +81,10 @@ static int resolve(const struct eddy_committer *c, struct eddy_batch *b, uint32_
 static int conflict(const struct eddy_batch *b, uint32_t i, eddy_result *result) {
     const struct eddy_batch_condition *k = &b->conditions.at[i];
     eddy_bytes name = eddy_batch_name(b, k->stream);
+    result->first_offset = 0; /* of a try that was lost */
+    result->last_offset = 0;
+    result->last_version = 0;
+    result->recorded_ns = 0;
     result->condition = i;
     result->expected = k->expected;
     result->actual = b->streams.at[k->stream].base;

@@ -35,8 +35,8 @@ struct eddy_attempt {
 int eddy_commit_look(struct eddy_thread *thread, int64_t now_ns, struct eddy_attempt *attempt);
 /* Writes a list and its header, and commits: 1, and the caller applies it; 0 if somebody else was
  * faster; or an error, if the list needs memory and there is none. */
-int eddy_commit_try(struct eddy_thread *thread, struct eddy_attempt *attempt,
-                    const uint64_t *words, size_t count);
+int eddy_commit_try(struct eddy_thread *thread, struct eddy_attempt *attempt, const uint64_t *words,
+                    size_t count);
 
 /* Does a stream at version `actual` meet the expectation? */
 static inline bool eddy_commit_holds(int64_t expected, uint64_t actual) {

@@ -1,4 +1,4 @@
-/* I1  A table or a sorted list is never freed while a thread of this process is inside
+/* I1  A table is never freed while a thread of this process is inside
  *     rcu_read_lock(): it is replaced, and freed behind synchronize_rcu().
  * I2  An entry is a hint: it counts only if the block at its offset is still of the life that was
  *     noted, and has the name.
@@ -22,6 +22,7 @@ struct entry {
 };
 
 struct table {
+    struct table *next_old;
     size_t mask;
     size_t count;
     struct entry entry[];
@@ -37,10 +38,12 @@ struct sorted {
 
 struct eddy_directory {
     _Atomic(struct table *) table;
-    _Atomic(struct sorted *) sorted;
-    eddy_word known;
+    struct table *old; /* in a forked child */
+    bool forked;
     pthread_mutex_t noting; /* only ever tried */
     pthread_mutex_t sorting;
+    struct sorted sorted; /* under `sorting`, as is */
+    uint64_t known;
 };
 
 /* ThreadSanitizer cannot see that liburcu orders a reader's last load before what is done behind
@@ -66,13 +69,6 @@ static void synchronize(struct eddy_directory *d) {
     told_acquire(d);
 }
 
-static pthread_once_t at_fork_once = PTHREAD_ONCE_INIT;
-
-static void at_fork(void) {
-    /* A child must not wait for readers that were threads of its parent. */
-    (void)pthread_atfork(urcu_bp_before_fork, urcu_bp_after_fork_parent, urcu_bp_after_fork_child);
-}
-
 static struct table *new_table(size_t room) {
     struct table *t = calloc(1, sizeof *t + room * sizeof t->entry[0]);
     if (t) {
@@ -81,36 +77,33 @@ static struct table *new_table(size_t room) {
     return t;
 }
 
-struct eddy_directory *eddy_directory_create(void) {
-    (void)pthread_once(&at_fork_once, at_fork);
+struct eddy_directory *eddy_directory_create(bool forked) {
     struct eddy_directory *d = calloc(1, sizeof *d);
     struct table *t = new_table(256);
-    struct sorted *s = calloc(1, sizeof *s);
-    if (!d || !t || !s) {
+    if (!d || !t) {
         free(d);
         free(t);
-        free(s);
         return NULL;
     }
+    d->forked = forked;
     /* [directory.R1] relaxed: nobody else has it yet */
     eddy_st_rlx(&d->table, t);
-    eddy_st_rlx(&d->sorted, s);
     pthread_mutex_init(&d->noting, NULL);
     pthread_mutex_init(&d->sorting, NULL);
     return d;
-}
-
-static void free_sorted(struct sorted *s) {
-    free(s->main);
-    free(s->late);
-    free(s);
 }
 
 void eddy_directory_destroy(struct eddy_directory *d) {
     if (d) {
         /* [directory.R2] relaxed: nobody else has it any more */
         free(eddy_ld_rlx(&d->table));
-        free_sorted(eddy_ld_rlx(&d->sorted));
+        while (d->old) {
+            struct table *t = d->old;
+            d->old = t->next_old;
+            free(t);
+        }
+        free(d->sorted.main);
+        free(d->sorted.late);
         pthread_mutex_destroy(&d->noting);
         pthread_mutex_destroy(&d->sorting);
         free(d);
@@ -202,6 +195,11 @@ void eddy_directory_note(struct eddy_directory *d, const struct eddy_view *v, ui
     if (t->count * 2 <= t->mask) {
         insert(t, hash, off, eddy_block_tag(v->arena, off));
     }
+    if (old && d->forked) {
+        old->next_old = d->old;
+        d->old = old;
+        old = NULL;
+    }
     pthread_mutex_unlock(&d->noting);
     if (old) {
         /* Waits for threads of this process that are inside a lookup: some nanoseconds each. */
@@ -241,8 +239,7 @@ static uint64_t *merge(const struct eddy_arena *a, const uint64_t *x, size_t nx,
 }
 
 uint64_t eddy_directory_known(struct eddy_directory *d) {
-    /* [directory.C3] acquire: pairs with [directory.P4] */
-    return eddy_ld_acq(&d->known);
+    return d->known;
 }
 
 void eddy_directory_lock(struct eddy_directory *d) {
@@ -257,45 +254,42 @@ static int no_memory(void) {
     return eddy_error_set(EDDY_ENOMEM, "no memory for the list of streams");
 }
 
+/* Moves the late names to the others once they are many. */
+static int settle(struct eddy_directory *d, const struct eddy_arena *a) {
+    struct sorted *s = &d->sorted;
+    if (s->late_count <= 1024 + s->main_count / 8) {
+        return 0;
+    }
+    uint64_t *main = merge(a, s->main, s->main_count, s->late, s->late_count);
+    if (!main) {
+        return no_memory();
+    }
+    free(s->main);
+    s->main = main;
+    s->main_count += s->late_count;
+    s->late_count = 0;
+    return 0;
+}
+
 int eddy_directory_add(struct eddy_directory *d, const struct eddy_view *v, const uint64_t *offs,
                        size_t count, uint64_t known) {
-    /* [directory.R10] relaxed: only who holds the lock changes it */
-    struct sorted *old = eddy_ld_rlx(&d->sorted);
-    struct sorted *s = calloc(1, sizeof *s);
+    struct sorted *s = &d->sorted;
     uint64_t *new = malloc((count + 1) * sizeof *new);
-    if (!s || !new) {
-        free(s);
-        free(new);
+    if (!new) {
         return no_memory();
     }
     memcpy(new, offs, count * sizeof *new);
     qsort_r(new, count, sizeof *new, by_name, v->arena);
-    s->late_count = old->late_count + count;
-    s->late = merge(v->arena, old->late, old->late_count, new, count);
+    uint64_t *late = merge(v->arena, s->late, s->late_count, new, count);
     free(new);
-    if (s->late && s->late_count > 1024 + old->main_count / 8) {
-        s->main_count = old->main_count + s->late_count;
-        s->main = merge(v->arena, old->main, old->main_count, s->late, s->late_count);
-        s->late_count = 0;
-    } else if (s->late) {
-        s->main_count = old->main_count;
-        s->main = old->main; /* handed on */
-    }
-    if (!s->late || (s->main_count > 0 && !s->main)) {
-        free(s->late);
-        free(s);
+    if (!late) {
         return no_memory();
     }
-    /* [directory.P3] release: pairs with [directory.C4] */
-    eddy_st_rel(&d->sorted, s);
-    /* [directory.P4] release: pairs with [directory.C3] */
-    eddy_st_rel(&d->known, known);
-    synchronize(d);
-    if (old->main == s->main) {
-        old->main = NULL;
-    }
-    free_sorted(old);
-    return 0;
+    free(s->late);
+    s->late = late;
+    s->late_count += count;
+    d->known = known;
+    return settle(d, v->arena);
 }
 
 /* The first of a sorted array that comes after `from`, or is it, if inclusive. */
@@ -342,16 +336,14 @@ int64_t eddy_directory_page(struct eddy_directory *d, const struct eddy_view *v,
     size_t count = 0;
     size_t room = 0;
     *offs = NULL;
-    urcu_bp_read_lock();
-    /* [directory.C4] acquire: pairs with [directory.P3] */
-    const struct sorted *s = eddy_ld_acq(&d->sorted);
+    const struct sorted *s = &d->sorted;
     size_t i = lower_bound(a, s->main, s->main_count, from, inclusive);
     size_t k = lower_bound(a, s->late, s->late_count, from, inclusive);
     bool failed = false;
     while (count < limit && (i < s->main_count || k < s->late_count)) {
-        bool first = k == s->late_count ||
-                     (i < s->main_count &&
-                      compare(name_at(a, s->main[i]), name_at(a, s->late[k])) <= 0);
+        bool first =
+            k == s->late_count ||
+            (i < s->main_count && compare(name_at(a, s->main[i]), name_at(a, s->late[k])) <= 0);
         uint64_t off = first ? s->main[i++] : s->late[k++];
         if (!begins(name_at(a, off), prefix)) {
             break;
@@ -362,7 +354,6 @@ int64_t eddy_directory_page(struct eddy_directory *d, const struct eddy_view *v,
         }
         count++;
     }
-    read_unlock(d);
     if (failed) {
         free(*offs);
         *offs = NULL;

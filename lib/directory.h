@@ -1,8 +1,9 @@
 /* The directory: what this process knows of streams' names, so that the shared trie need not be
  * walked for a name that was seen before, and so that names can be listed in byte order.
  *
- * It is a cache and belongs to one handle. Readers are protected by liburcu (the -bp flavour, which
- * needs nothing of its callers); the tables are replaced whole, by one thread at a time.
+ * It is a cache and belongs to one handle. Lookups of a name are protected by liburcu (the -bp
+ * flavour, which needs nothing of its callers): the table is replaced whole, by one thread at a
+ * time. The sorted names, which only lists need, are under a mutex.
  */
 #ifndef EDDY_DIRECTORY_H
 #define EDDY_DIRECTORY_H
@@ -11,7 +12,9 @@
 
 struct eddy_directory;
 
-struct eddy_directory *eddy_directory_create(void);
+/* forked: in a child after a fork, where liburcu may still wait for threads that were the parent's:
+ * old tables are then kept until the end, which is at most as much again. */
+struct eddy_directory *eddy_directory_create(bool forked);
 void eddy_directory_destroy(struct eddy_directory *directory);
 
 /* The descriptor of a name that was noted before, or 0. matches says whether a descriptor that was
@@ -25,14 +28,14 @@ void eddy_directory_note(struct eddy_directory *directory, const struct eddy_vie
 /* The sorted names. Descriptors up to stream number `known` are in it. */
 uint64_t eddy_directory_known(struct eddy_directory *directory);
 /* Adds descriptors, by their offsets, in any order; known is then the number of the last. Returns
- * 0, or EDDY_ENOMEM. One thread at a time: eddy_directory_lock(). */
+ * 0, or EDDY_ENOMEM. Under eddy_directory_lock(). */
 int eddy_directory_add(struct eddy_directory *directory, const struct eddy_view *view,
                        const uint64_t *offs, size_t count, uint64_t known);
 void eddy_directory_lock(struct eddy_directory *directory);
 void eddy_directory_unlock(struct eddy_directory *directory);
-/* Copies up to limit offsets of descriptors whose names come after `after` (not: from, if inclusive)
- * and begin with prefix, in byte order, into a new array, to be freed by the caller. Returns how
- * many, or EDDY_ENOMEM. */
+/* Copies up to limit offsets of descriptors whose names come after `after` (not: from, if
+ * inclusive) and begin with prefix, in byte order, into a new array, to be freed by the caller.
+ * Returns how many, or EDDY_ENOMEM. Under eddy_directory_lock(). */
 int64_t eddy_directory_page(struct eddy_directory *directory, const struct eddy_view *view,
                             eddy_bytes prefix, eddy_bytes after, size_t limit, uint64_t **offs);
 

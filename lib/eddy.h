@@ -190,9 +190,9 @@ EDDY_API int eddy_list(const char *dir, int (*fn)(void *arg, const eddy_found *f
 #define EDDY_NONE INT64_C(0)    /* the stream has no event yet: its version is 0 */
 #define EDDY_EXISTS INT64_C(-2) /* the stream has had an event: its version is 1 or more */
 
-#define EDDY_STREAM_MAX 255u     /* bytes in a stream's name, at least 1 */
-#define EDDY_TYPE_MAX 1024u      /* bytes in a type */
-#define EDDY_ID_MAX 1024u        /* bytes in an id */
+#define EDDY_STREAM_MAX 255u /* bytes in a stream's name, at least 1 */
+#define EDDY_TYPE_MAX 1024u  /* bytes in a type */
+#define EDDY_ID_MAX 1024u    /* bytes in an id */
 #define EDDY_TX_EVENTS_MAX 65536u
 #define EDDY_EVENT_MAX (UINT64_C(1) << 30) /* bytes of data and metadata in an event */
 
@@ -335,7 +335,8 @@ EDDY_API int eddy_reader_next(eddy_reader *reader, eddy_event *event);
 
 /* As eddy_reader_next(), for up to max events (at least 1) at once, which costs less an event: with
  * EDDY_EVENT *count events are in events[], in order, and their bytes are valid until the reader's
- * next call; else *count is 0. Gives fewer than max whenever that is easier; not a sign of the end. */
+ * next call; else *count is 0. Gives fewer than max whenever that is easier; not a sign of the end.
+ */
 EDDY_API int eddy_reader_fetch(eddy_reader *reader, eddy_event *events, size_t max, size_t *count);
 
 /* As eddy_reader_next(), but where that would give EDDY_CAUGHT_UP it waits until there is an event,
@@ -390,14 +391,14 @@ EDDY_API int64_t eddy_deadline_ms(int64_t ms);
 /* ---- looking in ---------------------------------------------------------------------------- */
 
 typedef struct eddy_stream_facts {
-    uint32_t size;         /* set by the caller: sizeof(eddy_stream_facts) */
+    uint32_t size; /* set by the caller: sizeof(eddy_stream_facts) */
     uint32_t name_len;
-    uint64_t version;      /* the last version there has been */
-    uint64_t count;        /* events there now */
+    uint64_t version;       /* the last version there has been */
+    uint64_t count;         /* events there now */
     uint64_t first_version; /* of the first event there now; 0: none */
     uint64_t first_offset;
     uint64_t last_offset;
-    uint64_t bytes;         /* of memory, by the events there now, headers included */
+    uint64_t bytes; /* of memory, by the events there now, headers included */
     char name[256];
 } eddy_stream_facts;
 
@@ -414,14 +415,14 @@ EDDY_API int64_t eddy_streams(eddy_store *store, eddy_bytes prefix, eddy_bytes a
 typedef struct eddy_facts {
     uint32_t size; /* set by the caller: sizeof(eddy_facts) */
     uint32_t layout;
-    uint64_t cap;       /* bytes at most */
-    uint64_t reserved;  /* bytes taken from the file system so far */
-    uint64_t free;      /* of them, free for new events and index nodes */
-    uint64_t head;      /* the last offset; 0: no event yet */
-    uint64_t first;     /* the first offset that is still there; 0: none */
-    uint64_t events;    /* there now */
-    uint64_t bytes;     /* of memory, by the events there now, headers included */
-    uint64_t streams;   /* there now */
+    uint64_t cap;      /* bytes at most */
+    uint64_t reserved; /* bytes taken from the file system so far */
+    uint64_t free;     /* of them, free for new events and index nodes */
+    uint64_t head;     /* the last offset; 0: no event yet */
+    uint64_t first;    /* the first offset that is still there; 0: none */
+    uint64_t events;   /* there now */
+    uint64_t bytes;    /* of memory, by the events there now, headers included */
+    uint64_t streams;  /* there now */
     uint64_t transactions;
     int64_t created_ns;
     int64_t recorded_ns; /* of the last transaction */
@@ -457,8 +458,8 @@ typedef struct eddy_member_facts {
     uint32_t generation;
     bool alive; /* proved by the kernel, not guessed from the pid */
     bool self;
-    bool fences;   /* uses fences, since the kernel's membarrier is not to be had */
-    uint32_t pid;  /* as in its own PID namespace */
+    bool fences;    /* uses fences, since the kernel's membarrier is not to be had */
+    uint32_t pid;   /* as in its own PID namespace */
     uint64_t pidns; /* inode of that namespace */
     uint32_t uid;
     char command[17];
@@ -473,8 +474,8 @@ typedef struct eddy_member_facts {
 
 /* Calls fn for each process that has the store open or died with it open, until fn gives a value
  * other than 0, which is returned. Read-only handles are in no list. */
-EDDY_API int eddy_members(eddy_store *store,
-                          int (*fn)(void *arg, const eddy_member_facts *facts), void *arg);
+EDDY_API int eddy_members(eddy_store *store, int (*fn)(void *arg, const eddy_member_facts *facts),
+                          void *arg);
 
 /* Looks through everything in the store, reading only, in bounded time also if it is damaged, and
  * calls fn for each thing that is wrong. Sound on a store in use. Returns 0, or EDDY_ECORRUPT if

@@ -213,9 +213,9 @@ static unsigned partial_list(uint64_t info) {
 }
 
 /* Extents of a redo list, as far as it can be. */
-static uint32_t list_run(const struct eddy_arena *a, uint32_t idx, uint64_t info) {
+static uint32_t list_run(struct eddy_arena *a, uint32_t idx, uint64_t info) {
     uint32_t run = EDDY_INFO_KIND(info) == EDDY_KIND_LIST ? EDDY_INFO_RUN(info) : 1;
-    return run == 0 || run > a->extents_max - idx ? 1 : run;
+    return run == 0 || run > eddy_arena_reserved(a) - idx ? 1 : run;
 }
 
 void eddy_extent_leave(struct eddy_arena *a, uint32_t idx) {

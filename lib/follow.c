@@ -12,6 +12,7 @@
 #include "reader.h"
 #include "wait.h"
 
+enum { TYPES_MAX = 4096 };
 enum { SPIN_MIN_NS = 1000, SPIN_MAX_NS = 30000, READ_ONLY_POLL_NS = 1000000 };
 
 static int take_slot(struct eddy_reader *r, const struct eddy_member *member) {
@@ -21,7 +22,8 @@ static int take_slot(struct eddy_reader *r, const struct eddy_member *member) {
         /* [follow.C3] acquire: pairs with [maintain.P1], [follow.P2] */
         uint64_t was = eddy_ld_acq(&slot->state);
         uint64_t now = EDDY_SLOT(EDDY_SLOT_GEN(was) + 1, member->idx);
-        /* [follow.P1] acq_rel: pairs with [maintain.C1]. Ours. Death after: swept with its member */
+        /* [follow.P1] acq_rel: pairs with [maintain.C1]. Ours. Death after: swept with its member
+         */
         if (!EDDY_SLOT_LIVE(was) && eddy_cas_ar(&slot->state, &was, now)) {
             r->slot = i;
             return 0;
@@ -98,8 +100,17 @@ static int check_select(const struct eddy_store *store, const eddy_select *s) {
         return eddy_error_set(EDDY_EINVAL, "a select by version, or of a known stream, needs a "
                                            "stream");
     }
-    if (s->prefix.len > EDDY_STREAM_MAX || (s->type_count > 0 && !s->types)) {
-        return eddy_error_set(EDDY_EINVAL, "a select has a prefix that is too long, or no types");
+    if (s->prefix.len > EDDY_STREAM_MAX || s->type_count > TYPES_MAX ||
+        (s->type_count > 0 && !s->types)) {
+        return eddy_error_set(EDDY_EINVAL,
+                              "a select has a prefix of %zu bytes (at most %u), or %zu "
+                              "types (at most %u), or no pointer to them",
+                              s->prefix.len, EDDY_STREAM_MAX, s->type_count, TYPES_MAX);
+    }
+    for (size_t i = 0; i < s->type_count; i++) {
+        if (s->types[i].len > EDDY_TYPE_MAX || (s->types[i].len > 0 && !s->types[i].ptr)) {
+            return eddy_error_set(EDDY_EINVAL, "a type of a select is too long, or has no bytes");
+        }
     }
     return s->stream.len > 0 ? eddy_store_check_name(s->stream) : 0;
 }
@@ -171,7 +182,8 @@ int eddy_reader_init(struct eddy_reader *r, struct eddy_store *store, const eddy
 
 void eddy_reader_fini(struct eddy_reader *r) {
     eddy_pollfd_close(r->pollfd);
-    /* [follow.R2] relaxed: the guard says whether this process is still the one that had the slot */
+    /* [follow.R2] relaxed: the guard says whether this process is still the one that had the slot
+     */
     if (r->life == r->store->life && eddy_ld_rlx(r->store->guard) != 0) {
         give_slot(r);
         /* [follow.R4] relaxed: ours only if this thread wrote it */
@@ -259,7 +271,7 @@ static int sleep_once(struct eddy_reader *r, int64_t deadline_ns, eddy_event *ev
     r->marked = true;
     int got = eddy_reader_next(r, event);
     /* [follow.C1] acquire: pairs with [follow.P3]: looked at behind the mark */
-    if (got == EDDY_CAUGHT_UP && eddy_ld_acq(&r->woken) == 0) {
+    if (got == EDDY_CAUGHT_UP && eddy_ld_acq(&r->woken) == r->answered) {
         eddy_wait_sleep(a, r->group, r->seen, deadline_ns);
         adapt(r, eddy_platform_monotonic_ns() - now < SPIN_MAX_NS);
         if (eddy_store_context(r->store, true, &c) == 0) {
@@ -276,8 +288,10 @@ static int sleep_once(struct eddy_reader *r, int64_t deadline_ns, eddy_event *ev
 int eddy_reader_wait(eddy_reader *r, int64_t deadline_ns, eddy_event *event) {
     int got = eddy_reader_next(r, event);
     while (got == EDDY_CAUGHT_UP) {
-        /* [follow.C2] acq_rel: pairs with [follow.P3] */
-        if (eddy_xchg_ar(&r->woken, 0u) != 0) {
+        /* [follow.C2] acquire: pairs with [follow.P3] */
+        uint32_t woken = eddy_ld_acq(&r->woken);
+        if (woken != r->answered) {
+            r->answered = woken;
             return eddy_error_set(EDDY_ECANCELED, "the wait was ended by eddy_reader_wake");
         }
         if (eddy_platform_monotonic_ns() >= deadline_ns) {
@@ -289,8 +303,8 @@ int eddy_reader_wait(eddy_reader *r, int64_t deadline_ns, eddy_event *event) {
 }
 
 void eddy_reader_wake(eddy_reader *r) {
-    /* [follow.P3] acq_rel: pairs with [follow.C1], [follow.C2]. Before the wake. */
-    (void)eddy_xchg_ar(&r->woken, 1u);
+    /* [follow.P3] acq_rel: pairs with [follow.C1], [follow.C2], [reader.C2]. Before the wake. */
+    (void)eddy_add_ar(&r->woken, 1u);
     if (!r->store->arena.read_only) {
         eddy_wait_wake_group(&r->store->arena, r->group);
     }
@@ -310,7 +324,8 @@ int eddy_reader_fd(eddy_reader *r) {
                                               "nobody would wake it");
     }
     if (!(r->select.flags & EDDY_FOLLOW)) {
-        return eddy_error_set(EDDY_EINVAL, "a reader that does not follow has no descriptor to poll");
+        return eddy_error_set(EDDY_EINVAL,
+                              "a reader that does not follow has no descriptor to poll");
     }
     if (!r->pollfd) {
         struct eddy_shm_group *g = eddy_arena_group(&r->store->arena, r->group);

@@ -72,9 +72,8 @@ int eddy_get_version(eddy_store *store, eddy_bytes stream, uint64_t version, edd
     if (got == 0) {
         got = get(store, stream, version, b, event);
         if (got == 0) {
-            return eddy_error_set(EDDY_ENOENT, "stream '%.*s' has no version %llu",
-                                  (int)stream.len, (const char *)stream.ptr,
-                                  (unsigned long long)version);
+            return eddy_error_set(EDDY_ENOENT, "stream '%.*s' has no version %llu", (int)stream.len,
+                                  (const char *)stream.ptr, (unsigned long long)version);
         }
     }
     return got < 0 ? got : 0;

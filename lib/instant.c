@@ -124,7 +124,8 @@ bool eddy_instant_sound(const struct eddy_instant *i, const struct eddy_thread *
 }
 
 bool eddy_instant_holds(const struct eddy_instant *i, const struct eddy_thread *t) {
-    /* [instant.F2] acquire fence: alone: what was loaded before stands before the load of the word */
+    /* [instant.F2] acquire fence: alone: what was loaded before stands before the load of the word
+     */
     eddy_fence_acq();
     return eddy_ring_load(t->arena, i->seq) == i->empty && eddy_instant_sound(i, t);
 }

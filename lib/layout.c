@@ -34,12 +34,13 @@ void eddy_layout_plan(struct eddy_shm_super *super, const struct eddy_layout_siz
     super->readers_off = at;
     at += (uint64_t)super->readers_max * sizeof(struct eddy_shm_reader);
     super->states_off = round_up(at, 4096);
-    /* As many extents as fit, each with its state line. */
-    uint64_t room = sizes->cap - super->states_off;
+    /* As many extents as fit, each with its state line; none, if not even the rest does. */
+    uint64_t room = sizes->cap > super->states_off ? sizes->cap - super->states_off : 0;
     uint64_t most = room / (EDDY_EXTENT_SIZE + sizeof(struct eddy_shm_extent));
-    super->extents_off = round_up(
-        super->states_off + most * sizeof(struct eddy_shm_extent), EDDY_EXTENT_SIZE);
-    super->extents_max = (sizes->cap - super->extents_off) / EDDY_EXTENT_SIZE;
+    super->extents_off =
+        round_up(super->states_off + most * sizeof(struct eddy_shm_extent), EDDY_EXTENT_SIZE);
+    super->extents_max =
+        sizes->cap > super->extents_off ? (sizes->cap - super->extents_off) / EDDY_EXTENT_SIZE : 0;
     super->fingerprint = eddy_layout_fingerprint(super);
 }
 

@@ -435,8 +435,13 @@ static_assert(sizeof(struct eddy_shm_event) == 32, "event");
  *   SWAP  old, value      cells that lead to nodes and descriptors
  *   MAX   value           at least value
  */
-enum { EDDY_REDO_SET = 1, EDDY_REDO_RUN = 2, EDDY_REDO_REFS = 3, EDDY_REDO_SWAP = 4,
-       EDDY_REDO_MAX = 5 };
+enum {
+    EDDY_REDO_SET = 1,
+    EDDY_REDO_RUN = 2,
+    EDDY_REDO_REFS = 3,
+    EDDY_REDO_SWAP = 4,
+    EDDY_REDO_MAX = 5
+};
 enum { EDDY_REDO_REFS_MAX = 7 };
 #define EDDY_REDO(kind, count, off)                                                                \
     ((uint64_t)(kind) << 56 | (uint64_t)(count) << 48 | (uint64_t)(off))

@@ -94,6 +94,8 @@ int eddy_stats(eddy_store *s, eddy_counts *counts) {
 
 /* ---- streams ---- */
 
+enum { FACTS_TRIES = 1000 };
+
 /* The offset of a version of a stream, or 0. */
 static int offset_of(const struct eddy_view *v, struct eddy_shm_stream *d, uint64_t version,
                      uint64_t *offset) {
@@ -132,13 +134,15 @@ static int facts_of(struct eddy_store *s, struct eddy_context *c, eddy_bytes nam
     int r;
     eddy_instant_renew(&now, &c->thread);
     eddy_rcu_enter(&c->thread.span);
-    while ((r = eddy_instant_take(&now, &c->thread)) == 0) {
+    for (int tries = 0; (r = eddy_instant_take(&now, &c->thread)) == 0; tries++) {
         int64_t found = off ? (int64_t)off : eddy_stream_find(&now.view, name, hash);
         r = found < 0    ? (int)found
             : found == 0 ? EDDY_ENOENT
                          : describe(&now.view, (uint64_t)found, f);
-        if (eddy_instant_holds(&now, &c->thread)) {
-            break; /* else it may be a mixture of two states, damage included */
+        /* Else it may be a mixture of two states, damage included. Where others commit without a
+         * pause, numbers that only grow have to do. */
+        if (eddy_instant_holds(&now, &c->thread) || (tries > FACTS_TRIES && r == 0)) {
+            break;
         }
     }
     eddy_rcu_leave(&c->thread.span);
@@ -182,28 +186,24 @@ static int collect(const struct eddy_view *v, uint64_t known, uint64_t last, uin
     return 0;
 }
 
-int eddy_look_sort(struct eddy_store *s, struct eddy_instant *now) {
+/* Brings the directory's sorted names up to the streams of the instant. Under its lock. */
+static int sort_names(struct eddy_store *s, struct eddy_instant *now) {
     struct eddy_directory *d = s->directory;
     uint64_t last = now->now.streams_in;
-    int r = 0;
-    if (eddy_directory_known(d) >= last) {
+    uint64_t known = eddy_directory_known(d);
+    if (known >= last) {
         return 0;
     }
     if (last > s->arena.cap / EDDY_LINE) {
         return eddy_error_set(EDDY_ECORRUPT, "more streams than the store has room for");
     }
-    eddy_directory_lock(d);
-    uint64_t known = eddy_directory_known(d);
-    if (known < last) {
-        uint64_t *offs = malloc((last - known) * sizeof *offs);
-        r = offs ? collect(&now->view, known, last, offs)
+    uint64_t *offs = malloc((last - known) * sizeof *offs);
+    int r = offs ? collect(&now->view, known, last, offs)
                  : eddy_error_set(EDDY_ENOMEM, "no memory for the list of streams");
-        if (r == 0) {
-            r = eddy_directory_add(d, &now->view, offs, last - known, last);
-        }
-        free(offs);
+    if (r == 0) {
+        r = eddy_directory_add(d, &now->view, offs, last - known, last);
     }
-    eddy_directory_unlock(d);
+    free(offs);
     return r;
 }
 
@@ -214,12 +214,14 @@ static int64_t page(struct eddy_store *s, struct eddy_context *c, eddy_bytes pre
     eddy_instant_renew(&now, &c->thread);
     eddy_rcu_enter(&c->thread.span);
     int64_t n = eddy_instant_take(&now, &c->thread);
+    eddy_directory_lock(s->directory);
     if (n == 0) {
-        n = eddy_look_sort(s, &now);
+        n = sort_names(s, &now);
     }
     if (n == 0) {
         n = eddy_directory_page(s->directory, &now.view, prefix, after, limit, offs);
     }
+    eddy_directory_unlock(s->directory);
     eddy_rcu_leave(&c->thread.span);
     eddy_instant_fini(&now);
     return n;

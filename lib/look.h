@@ -4,7 +4,4 @@
 
 #include "store.h"
 
-/* Brings the directory's sorted names up to the streams of the instant. Inside the span. */
-int eddy_look_sort(struct eddy_store *store, struct eddy_instant *instant);
-
 #endif

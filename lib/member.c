@@ -68,8 +68,8 @@ static void set_live(struct eddy_arena *a, const struct eddy_member *member) {
     describe(m, member->fences);
     /* [member.R3] relaxed: we hold the byte, so nobody else changes it */
     uint64_t gen = EDDY_MEMBER_GEN(eddy_ld_rlx(&m->state)) + 1;
-    /* [member.P1] release: pairs with [member.C1], [maintain.C2], [look.C2]. Here from now on. Death before: the slot is as
-     * it was; after: swept. */
+    /* [member.P1] release: pairs with [member.C1], [maintain.C2], [look.C2]. Here from now on.
+     * Death before: the slot is as it was; after: swept. */
     eddy_st_rel(&m->state, EDDY_MEMBER_STATE(gen, EDDY_MEMBER_LIVE));
 }
 

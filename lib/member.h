@@ -1,8 +1,8 @@
 /* Who is here: a slot for each process that has the store open, a slot for each of its threads.
  *
  * That a member lives is proved by the kernel: its byte of the file is locked by a description that
- * lives as long as the process's memory. No time-out and no pid is ever asked. What a member owns is
- * its own until it is proved dead; a stopped one is alive.
+ * lives as long as the process's memory. No time-out and no pid is ever asked. What a member owns
+ * is its own until it is proved dead; a stopped one is alive.
  */
 #ifndef EDDY_MEMBER_H
 #define EDDY_MEMBER_H
@@ -53,8 +53,9 @@ struct eddy_thread {
 /* Joins in slot idx, which must be free: -EAGAIN-like 0 if it is not, 1 if joined, or an error. */
 int eddy_member_join(struct eddy_arena *arena, uint32_t idx, struct eddy_member *member);
 void eddy_member_leave(struct eddy_arena *arena, struct eddy_member *member);
-/* Takes the byte of slot idx through a description of its own: its descriptor, -EAGAIN if somebody has
- * it, or another negative errno. Whoever has it may sweep or join the slot; closing it gives it up. */
+/* Takes the byte of slot idx through a description of its own: its descriptor, -EAGAIN if somebody
+ * has it, or another negative errno. Whoever has it may sweep or join the slot; closing it gives it
+ * up. */
 int eddy_member_lock(struct eddy_arena *arena, uint32_t idx);
 /* Whether the member in slot idx is dead. A slot of this process is alive. */
 bool eddy_member_dead(struct eddy_arena *arena, uint32_t idx);

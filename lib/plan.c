@@ -172,6 +172,12 @@ static unsigned covering(uint64_t number, unsigned shift) {
     return shift;
 }
 
+/* A cell that must lead somewhere, or be empty, was left by something that was removed. */
+static int gone(const struct eddy_plan *p, const eddy_word *cell) {
+    return eddy_error_set(EDDY_ECORRUPT, "an index is damaged at byte %llu: run `eddy check`",
+                          (unsigned long long)off_of(p, cell));
+}
+
 /* Makes the root tall enough for a number: an empty one gets a node, a low one a new root above. */
 static int raise_root(struct eddy_plan *p, eddy_word *root, bool private, uint64_t number) {
     struct eddy_shm_block *block;
@@ -180,6 +186,9 @@ static int raise_root(struct eddy_plan *p, eddy_word *root, bool private, uint64
     int r = eddy_trie_follow(&p->view, root, EDDY_TRIE_CLASS, &value, &block);
     if (r < 0) {
         return r;
+    }
+    if (r == 0 && value != 0) {
+        return gone(p, root);
     }
     unsigned shift = r == 1 ? EDDY_SHAPE_SHIFT(eddy_trie_shape(block)) : 0;
     unsigned want = covering(number, shift);
@@ -216,6 +225,9 @@ static int leaf_of(struct eddy_plan *p, eddy_word *root, bool private, uint64_t 
         r = eddy_trie_follow(&p->view, cell, EDDY_TRIE_CLASS, &value, &block);
         if (r < 0) {
             return r;
+        }
+        if (r == 0 && value != 0) {
+            return gone(p, cell);
         }
         if (r == 0) {
             unsigned shift = above - EDDY_NODE_BITS;
@@ -358,6 +370,9 @@ static int leaf8_of(struct eddy_plan *p, struct eddy_shm_stream *s, bool private
         *leaf_private = is_private(p, value);
         return 0;
     }
+    if (r == 0 && value != 0) {
+        return gone(p, &s->leaf8);
+    }
     if (r == 0) {
         r = new_node(p, 3, 0, &s->leaf8, 1 + EDDY_INLINE_SLOTS, leaf);
     }
@@ -375,20 +390,18 @@ static int versions_in(struct eddy_plan *p, struct eddy_shm_stream *s, bool priv
     if (version <= EDDY_INLINE_SLOTS) {
         return fill_slots(p, &s->slot[version - 1], private, n, &v);
     }
-    struct eddy_shm_node *leaf;
-    bool leaf_private;
+    struct eddy_shm_node *leaf = NULL;
+    bool leaf_private = false;
     int r = leaf8_of(p, s, private, &leaf, &leaf_private);
     return r < 0 ? r
-                 : fill_slots(p, &leaf->slot[version - 1 - EDDY_INLINE_SLOTS], leaf_private, n,
-                              &v);
+                 : fill_slots(p, &leaf->slot[version - 1 - EDDY_INLINE_SLOTS], leaf_private, n, &v);
 }
 
 int eddy_plan_versions(struct eddy_plan *p, struct eddy_shm_stream *s, uint64_t hash,
                        uint64_t version, uint32_t count, uint64_t first_offset) {
     bool private = is_private(p, off_of(p, s));
     struct eddy_plan_known *known = eddy_plan_known(p, hash);
-    struct eddy_trie_leaf *near =
-        !private && known->desc == off_of(p, s) ? &known->leaf : NULL;
+    struct eddy_trie_leaf *near = !private && known->desc == off_of(p, s) ? &known->leaf : NULL;
     while (count > 0) {
         uint64_t end = version >= EDDY_TRIE_VERSION   ? UINT64_MAX
                        : version <= EDDY_INLINE_SLOTS ? EDDY_INLINE_SLOTS + 1
@@ -420,6 +433,9 @@ static int split(struct eddy_plan *p, uint64_t off, uint64_t hash, uint64_t othe
     const unsigned mask = (1u << EDDY_HASH_BITS) - 1;
     for (;; shift += EDDY_HASH_BITS) {
         struct eddy_shm_node *node;
+        if (shift > 63) {
+            return gone(p, &s->hash); /* the hashes differ, so they do before they end */
+        }
         int r = new_node(p, EDDY_HASH_BITS, shift, a->names, hash, &node);
         if (r < 0) {
             return r;
@@ -430,8 +446,8 @@ static int split(struct eddy_plan *p, uint64_t off, uint64_t hash, uint64_t othe
         } else {
             *top = off_of(p, node);
         }
-        unsigned k = hash >> shift & mask;
-        unsigned other_k = other_hash >> shift & mask;
+        unsigned k = (unsigned)(hash >> shift) & mask;
+        unsigned other_k = (unsigned)(other_hash >> shift) & mask;
         cell = &node->slot[k];
         if (k != other_k) {
             /* [plan.R7] relaxed: private */

@@ -22,8 +22,8 @@ struct eddy_plan_taken {
     unsigned class_;
 };
 
-/* A stream that this thread has written to before: where its descriptor was, and the leaf of its last
- * versions. Hints, checked by their tags before they are used. */
+/* A stream that this thread has written to before: where its descriptor was, and the leaf of its
+ * last versions. Hints, checked by their tags before they are used. */
 struct eddy_plan_known {
     uint64_t hash;
     uint64_t desc; /* 0: none */
@@ -64,8 +64,8 @@ void eddy_plan_done(struct eddy_plan *plan);
 int eddy_plan_finish(struct eddy_plan *plan);
 
 int eddy_plan_max(struct eddy_plan *plan, eddy_word *word, uint64_t value);
-/* Slots [number, number + count) of the number trie under a shared root. near: the leaf that was used
- * last, or NULL. */
+/* Slots [number, number + count) of the number trie under a shared root. near: the leaf that was
+ * used last, or NULL. */
 int eddy_plan_numbers(struct eddy_plan *plan, eddy_word *root, struct eddy_trie_leaf *near,
                       uint64_t number, uint32_t count, struct eddy_plan_values values);
 /* Versions [version, version + count) of a stream, shared or private, whose name has this hash. */

@@ -119,8 +119,8 @@ int64_t eddy_platform_file_bytes(int fd) {
 }
 
 static int lock_byte(int fd, uint64_t byte, short type, int cmd, struct flock *lock) {
-    *lock = (struct flock){
-        .l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
+    *lock =
+        (struct flock){.l_type = type, .l_whence = SEEK_SET, .l_start = (off_t)byte, .l_len = 1};
     return or_errno(fcntl(fd, cmd, lock));
 }
 

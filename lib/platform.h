@@ -43,7 +43,8 @@ int64_t eddy_platform_file_bytes(int fd);
  * to unmap to give it up. */
 int eddy_platform_life_lock(int own, void **page);
 void eddy_platform_life_unlock(void *page);
-/* Whether somebody holds the byte: 1, 0, or -errno. Own mappings' descriptions count as somebody. */
+/* Whether somebody holds the byte: 1, 0, or -errno. Own mappings' descriptions count as somebody.
+ */
 int eddy_platform_lock_held(int fd, uint64_t byte);
 /* Takes the byte with a description made for this alone; closing the descriptor gives it up. */
 int eddy_platform_lock_take(int fd, uint64_t byte);

@@ -89,11 +89,7 @@
 #define RING_PROBE_OPS 64u
 #define SQE_ADDR3_BYTE 48 /* of the field addr3, which older headers do not name */
 
-enum cqe_kind {
-    CQE_WAIT,
-    CQE_TIMEOUT,
-    CQE_CANCEL
-};
+enum cqe_kind { CQE_WAIT, CQE_TIMEOUT, CQE_CANCEL };
 #endif
 
 struct ring {

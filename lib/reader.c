@@ -17,11 +17,6 @@
 #include "wait.h"
 
 enum { AGAIN = 0, NOTHING = 2 };
-enum {
-    FETCH_BYTES = 192,       /* of an event that is yet to come, into the cache */
-    FETCH_NAMES = 600,       /* a name and an id */
-    FETCH_ROOM = 128 * 1024, /* of all events after the first */
-};
 
 /* ---- one event ---- */
 
@@ -47,7 +42,7 @@ static void unpin(struct eddy_reader *r) {
 /* The stream's name, from the cache or the descriptor. */
 static inline int name_of(struct eddy_reader *r, struct eddy_arena *a, uint64_t desc) {
     struct eddy_reader_name *n = &r->name;
-    if (n->desc == desc && eddy_block_tag(a, desc) == n->tag) {
+    if (n->desc == desc && desc != 0 && eddy_block_tag(a, desc) == n->tag) {
         return 0;
     }
     struct eddy_shm_stream *s = eddy_stream_at(a, desc);
@@ -64,21 +59,6 @@ static inline int name_of(struct eddy_reader *r, struct eddy_arena *a, uint64_t 
     return 0;
 }
 
-/* Decimal digits of a number, at `to`; returns how many. */
-static inline unsigned write_number(char *to, uint64_t number) {
-    char digits[20];
-    unsigned n = sizeof digits;
-    while (__builtin_expect(number >= 10, 1)) {
-        digits[--n] = (char)('0' + number % 10);
-        number /= 10;
-    }
-    digits[--n] = (char)('0' + number);
-    for (unsigned i = n; i < sizeof digits; i++) {
-        *to++ = digits[i];
-    }
-    return (unsigned)sizeof digits - n;
-}
-
 /* "<stream>-<version>": what an event without an id is called. The name stands there already, and
  * perhaps the number before. */
 static inline eddy_bytes default_id(struct eddy_reader *r, uint64_t version) {
@@ -87,7 +67,7 @@ static inline eddy_bytes default_id(struct eddy_reader *r, uint64_t version) {
         ++end[-1];
     } else {
         r->id[r->name.len] = '-';
-        r->id_len = r->name.len + 1 + write_number(r->id + r->name.len + 1, version);
+        r->id_len = r->name.len + 1 + eddy_reader_write_number(r->id + r->name.len + 1, version);
     }
     r->id_version = version;
     return eddy_mem(r->id, r->id_len);
@@ -244,7 +224,7 @@ static inline __attribute__((always_inline)) int look_near(struct eddy_reader *r
     struct eddy_event_more more = {0};
     if (k + 2 < EDDY_TRIE_SLOTS) {
         /* [reader.R4] relaxed: where the event after the next will be looked for */
-        eddy_at_fetch_read(eddy_arena_raw(a, eddy_ld_rlx(slot + 2)), FETCH_BYTES);
+        eddy_at_fetch_read((uintptr_t)a->base + eddy_ld_rlx(slot + 2), EDDY_READER_AHEAD);
     }
     if (ref == 0 || EDDY_IS_TOMB(ref) ||
         eddy_event_read_inline(v, slot, ref, &r->buffer, event, &more) != 1 ||
@@ -396,28 +376,22 @@ static int no_more(struct eddy_reader *r, struct eddy_context *c, uint64_t numbe
     if (got < 0) {
         return got;
     }
-    if (number <= last) {
+    /* The stream's version was loaded behind the instant, and only grows: so at the instant, too,
+     * there was no such number, and everything up to the head was in place. */
+    if (number <= last || !eddy_instant_sound(&r->instant, &c->thread)) {
         return 1;
     }
-    if (r->select.stream.len > 0 && !eddy_instant_holds(&r->instant, &c->thread)) {
-        return 1; /* the stream's version may be of a later instant than the head */
-    }
     r->position.head = r->instant.now.next_offset - 1;
+    const eddy_select *s = &r->select;
+    if ((s->to_offset && r->position.head >= s->to_offset) ||
+        (s->to_recorded_ns && r->instant.now.time_ns > s->to_recorded_ns)) {
+        return end(r); /* what is yet to come lies beyond */
+    }
     if (r->position.looked_at < r->position.head) {
         r->position.looked_at = r->position.head;
     }
     r->position.caught_up = true;
     return EDDY_CAUGHT_UP;
-}
-
-static inline void note_position(struct eddy_reader *r, const eddy_event *e) {
-    r->position.offset = e->offset;
-    r->position.version = e->version;
-    r->position.caught_up = false;
-    if (r->slot != UINT32_MAX) {
-        /* [reader.R3] relaxed: for people to look at */
-        eddy_st_rlx(&r->store->arena.readers[r->slot].position, e->offset);
-    }
 }
 
 int eddy_reader_at(struct eddy_reader *r, struct eddy_context *c, uint64_t number,
@@ -469,7 +443,7 @@ static int step(struct eddy_reader *r, struct eddy_context *c, eddy_event *event
         r->at = number;
         r->position.looked_at = event->offset;
         if (m == MATCH) {
-            note_position(r, event);
+            eddy_reader_note(r, event);
             r->given++;
             r->ended = r->select.limit != 0 && r->given == r->select.limit;
             return EDDY_EVENT;
@@ -511,9 +485,25 @@ static inline bool next_easy(struct eddy_reader *r, eddy_event *event) {
         r->at++;
         r->given++;
         r->position.looked_at = event->offset;
-        note_position(r, event);
+        eddy_reader_note(r, event);
     }
     return got;
+}
+
+/* Arms the descriptor. EDDY_CAUGHT_UP or an error. */
+static int arm(struct eddy_reader *r) {
+    int armed = eddy_pollfd_arm(r->pollfd, r->seen, EDDY_WAIT_RECHECK_NS);
+    if (armed < 0) {
+        return eddy_error_set(EDDY_ESYS, "the reader's descriptor: %s", strerror(-armed));
+    }
+    /* [reader.C2] acquire: pairs with [follow.P3]: a kick that came before this arming was cleared
+     * by it */
+    uint32_t woken = eddy_ld_acq(&r->woken);
+    if (woken != r->kicked) {
+        r->kicked = woken;
+        eddy_pollfd_kick(r->pollfd);
+    }
+    return EDDY_CAUGHT_UP;
 }
 
 int eddy_reader_next(eddy_reader *r, eddy_event *event) {
@@ -538,132 +528,7 @@ int eddy_reader_next(eddy_reader *r, eddy_event *event) {
     if (got != EDDY_EVENT) {
         unpin(r);
     }
-    if (got == EDDY_CAUGHT_UP && r->pollfd) {
-        int armed = eddy_pollfd_arm(r->pollfd, r->seen, EDDY_WAIT_RECHECK_NS);
-        if (armed < 0) {
-            return eddy_error_set(EDDY_ESYS, "the reader's descriptor: %s", strerror(-armed));
-        }
-    }
-    return got;
-}
-
-/* ---- many at once ---- */
-
-/* What a fetch has written so far of bytes that must stay: names and ids. */
-struct fetch {
-    unsigned char *at;
-    unsigned char *end;
-    uint64_t desc; /* of the last event's stream, and */
-    eddy_bytes name;
-    eddy_bytes id; /* the last default one, if it is of that stream, and */
-    uint64_t version;
-};
-
-static bool fetch_name(struct fetch *f, struct eddy_arena *a, uint64_t desc) {
-    const struct eddy_shm_stream *s = eddy_stream_at(a, desc);
-    if (!s) {
-        return false;
-    }
-    eddy_bytes name = eddy_stream_name(s);
-    eddy_copy_out(f->at, name.ptr, name.len);
-    f->name = eddy_mem(f->at, name.len);
-    f->id = eddy_mem(NULL, 0);
-    f->desc = desc;
-    f->at += name.len;
-    return true;
-}
-
-static inline eddy_bytes fetch_id(struct fetch *f, uint64_t version) {
-    char *id = (char *)f->at;
-    size_t len = f->id.len;
-    if (version == f->version + 1 && len > 0 && ((const char *)f->id.ptr)[len - 1] != '9') {
-        memcpy(id, f->id.ptr, len);
-        id[len - 1]++;
-    } else {
-        len = f->name.len;
-        memcpy(id, f->name.ptr, len);
-        id[len++] = '-';
-        len += write_number(id + len, version);
-    }
-    f->at += len;
-    f->version = version;
-    f->id = eddy_mem(id, len);
-    return f->id;
-}
-
-/* The event in a slot of the leaf: true, or it is left to the general way. */
-static inline bool fetch_one(struct eddy_reader *r, struct fetch *f, const eddy_word *slot,
-                             uint64_t number, eddy_event *event) {
-    const struct eddy_view *v = &r->instant.view;
-    struct eddy_event_more more = {0};
-    /* [reader.R6] relaxed: where the event after the next will be looked for; the slot behind the
-     * leaf's last is no more than a place that is not fetched */
-    eddy_at_fetch_read(eddy_arena_raw(v->arena, eddy_ld_rlx(slot + 1)), FETCH_BYTES);
-    uint64_t ref = eddy_view_load(v, slot);
-    struct eddy_room room = {
-        .bytes = f->at, .room = (size_t)(f->end - f->at) - FETCH_NAMES, .fixed = true};
-    if (ref == 0 || EDDY_IS_TOMB(ref) ||
-        eddy_event_read_inline(v, slot, ref, &room, event, &more) != 1 || event->offset != number) {
-        return false;
-    }
-    f->at += more.bytes - sizeof(struct eddy_shm_event);
-    if (more.stream != f->desc && !fetch_name(f, v->arena, more.stream)) {
-        return false;
-    }
-    event->stream = f->name;
-    if (event->id.len == 0) {
-        event->id = fetch_id(f, event->version);
-    }
-    return eddy_view_load(v, slot) == ref;
-}
-
-/* Further events of the leaf in which the last one lay. */
-static size_t fetch_more(struct eddy_reader *r, struct eddy_context *c, eddy_event *events,
-                         size_t max) {
-    struct eddy_arena *a = &r->store->arena;
-    const struct eddy_trie_leaf *leaf = &r->offsets;
-    uint64_t k = (r->at + 1) & (EDDY_TRIE_SLOTS - 1);
-    size_t n = 0;
-    if (eddy_room_for(&r->more, FETCH_ROOM) < 0) {
-        return 0;
-    }
-    struct fetch f = {.at = r->more.bytes, .end = r->more.bytes + FETCH_ROOM};
-    eddy_rcu_enter(&c->thread.span);
-    /* Once is enough: inside the span the leaf stays what it is. */
-    if (leaf->off != 0 && leaf->base == r->at + 1 - k &&
-        eddy_block_tag(a, leaf->off) == leaf->tag) {
-        const struct eddy_shm_node *node = eddy_arena_raw(a, leaf->off);
-        while (n < max && k < EDDY_TRIE_SLOTS - 1 && r->at < r->bound &&
-               f.end - f.at > 2 * FETCH_NAMES &&
-               fetch_one(r, &f, &node->slot[k], r->at + 1, &events[n])) {
-            r->at++;
-            k++;
-            n++;
-        }
-    }
-    eddy_rcu_leave(&c->thread.span);
-    return n;
-}
-
-int eddy_reader_fetch(eddy_reader *r, eddy_event *events, size_t max, size_t *count) {
-    *count = 0;
-    if (max == 0) {
-        return eddy_error_set(EDDY_EINVAL, "at least one event must be asked for");
-    }
-    int got = eddy_reader_next(r, &events[0]);
-    if (got != EDDY_EVENT) {
-        return got;
-    }
-    *count = 1;
-    struct eddy_context *c = r->last;
-    if (max > 1 && r->easy && r->instant.view.span == &c->thread.span) {
-        size_t n = fetch_more(r, c, events + 1, max - 1);
-        r->given += n;
-        r->position.looked_at = events[n].offset;
-        note_position(r, &events[n]);
-        *count += n;
-    }
-    return EDDY_EVENT;
+    return got == EDDY_CAUGHT_UP && r->pollfd ? arm(r) : got;
 }
 
 int eddy_reader_holds(eddy_reader *r) {

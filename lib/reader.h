@@ -20,16 +20,16 @@ struct eddy_reader {
     eddy_select select; /* its bytes are in own memory */
     unsigned char *bytes;
     struct eddy_context *last; /* of the last call: a hint */
-    uint64_t hash; /* of select.stream */
+    uint64_t hash;             /* of select.stream */
     unsigned group;
     /* Where it is. In numbers: offsets, or versions if select.stream is given. */
     uint64_t at;    /* the last number looked at; backward: the next one to look at, + 1 */
     uint64_t bound; /* the last number to look at; 0: not known yet, UINT64_MAX: none */
     uint64_t given;
     uint64_t counted; /* of them, in the counters */
-    bool by_offset; /* all offsets in order, copied, by a handle with slots: the common case */
-    bool filters;   /* something beside the numbers decides which events match */
-    bool easy;      /* by offset, no filters, and started: look_near() may do */
+    bool by_offset;   /* all offsets in order, copied, by a handle with slots: the common case */
+    bool filters;     /* something beside the numbers decides which events match */
+    bool easy;        /* by offset, no filters, and started: look_near() may do */
     bool started;
     bool ended;
     eddy_position position;
@@ -40,7 +40,7 @@ struct eddy_reader {
     struct eddy_trie_leaf versions;
     struct eddy_reader_name name;
     struct eddy_room buffer;
-    struct eddy_room more; /* of eddy_reader_fetch(): events after the first */
+    struct eddy_room more;         /* of eddy_reader_fetch(): events after the first */
     char id[EDDY_STREAM_MAX + 24]; /* "<stream>-<version>" */
     uint32_t id_len;
     uint64_t id_version; /* 0: none */
@@ -50,7 +50,9 @@ struct eddy_reader {
     bool marked;
     uint32_t seen;
     int64_t spin_ns;
-    eddy_word32 woken;
+    eddy_word32 woken; /* calls of eddy_reader_wake() */
+    uint32_t answered; /* of them, by eddy_reader_wait() */
+    uint32_t kicked;   /* of them, by the descriptor */
     struct eddy_pollfd *pollfd;
     /* A borrowed event. */
     uint32_t pinned; /* extent + 1 */
@@ -77,5 +79,34 @@ static inline int eddy_reader_enter(struct eddy_reader *reader, struct eddy_cont
  * an instant of this call, or an error. Inside the span. */
 int eddy_reader_at(struct eddy_reader *reader, struct eddy_context *context, uint64_t number,
                    eddy_event *event);
+
+/* Bytes of an event that is yet to come, to be fetched into the cache. */
+enum { EDDY_READER_AHEAD = 192 };
+
+/* Decimal digits of a number, at `to`; returns how many. */
+static inline unsigned eddy_reader_write_number(char *to, uint64_t number) {
+    char digits[20];
+    unsigned n = sizeof digits;
+    while (__builtin_expect(number >= 10, 1)) {
+        digits[--n] = (char)('0' + number % 10);
+        number /= 10;
+    }
+    digits[--n] = (char)('0' + number);
+    for (unsigned i = n; i < sizeof digits; i++) {
+        *to++ = digits[i];
+    }
+    return (unsigned)sizeof digits - n;
+}
+
+/* An event was given. */
+static inline void eddy_reader_note(struct eddy_reader *r, const eddy_event *e) {
+    r->position.offset = e->offset;
+    r->position.version = e->version;
+    r->position.caught_up = false;
+    if (r->slot != UINT32_MAX) {
+        /* [reader.R3] relaxed: for people to look at */
+        eddy_st_rlx(&r->store->arena.readers[r->slot].position, e->offset);
+    }
+}
 
 #endif

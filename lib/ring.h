@@ -144,8 +144,8 @@ static inline void eddy_ring_reuse(void) {
     eddy_fence_rel();
 }
 
-/* The state of the store before transaction seq: the header of its predecessor. 1; 0 if seq has been
- * committed meanwhile: look again; or EDDY_ECORRUPT. */
+/* The state of the store before transaction seq: the header of its predecessor. 1; 0 if seq has
+ * been committed meanwhile: look again; or EDDY_ECORRUPT. */
 int eddy_ring_before(const struct eddy_arena *arena, uint64_t seq, struct eddy_ring_copy *copy,
                      uint32_t *buffer);
 

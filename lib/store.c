@@ -1,9 +1,9 @@
 /* Handles, and what names mean.
  *
- * Fork: the guard word lies in a page that a child sees as zeros. Whoever comes in and finds 0 is in
- * a child that has not joined yet: one thread swaps it to JOINING, joins anew, and sets it to
- * READY; the others of that process wait for that. Nothing that the parent's threads had is touched:
- * contexts of an earlier life are forgotten.
+ * Fork: the guard word lies in a page that a child sees as zeros. Whoever comes in and finds 0 is
+ * in a child that has not joined yet: one thread swaps it to JOINING, joins anew, and sets it to
+ * READY; the others of that process wait for that. Nothing that the parent's threads had is
+ * touched: contexts of an earlier life are forgotten.
  */
 #include "store.h"
 
@@ -130,7 +130,8 @@ static int check_options(const eddy_options *given, eddy_options *o) {
     o->members = o->members ? o->members : 128;
     o->threads = o->threads ? o->threads : 256;
     if (o->cap < EDDY_CAP_MIN || o->cap > EDDY_CAP_MAX) {
-        return eddy_error_set(EDDY_EINVAL, "cap of %llu bytes: must be %llu (4 MiB) to %llu (16 TiB)",
+        return eddy_error_set(EDDY_EINVAL,
+                              "cap of %llu bytes: must be %llu (4 MiB) to %llu (16 TiB)",
                               (unsigned long long)o->cap, (unsigned long long)EDDY_CAP_MIN,
                               (unsigned long long)EDDY_CAP_MAX);
     }
@@ -171,9 +172,11 @@ static int open_descriptor(struct eddy_store *s, const struct target *t, uint32_
 static int open_arena(struct eddy_store *s, const char *name, const eddy_options *o) {
     struct target t;
     bool read_only = (o->flags & EDDY_READ_ONLY) != 0;
-    struct eddy_arena_options make = {
-        .cap = o->cap, .mode = o->mode, .members = o->members + 1, .threads = o->threads + 1,
-        .reserve = o->reserve};
+    struct eddy_arena_options make = {.cap = o->cap,
+                                      .mode = o->mode,
+                                      .members = o->members + 1,
+                                      .threads = o->threads + 1,
+                                      .reserve = o->reserve};
     if (o->flags & EDDY_ANONYMOUS) {
         return eddy_arena_create(&s->arena, NULL, &make);
     }
@@ -213,10 +216,11 @@ static int join(struct eddy_store *s) {
         r = r < 0 ? r : join_any(s);
     }
     if (r == 0) {
-        return eddy_error_set(EDDY_ELIMIT,
-                              "all %u member slots are taken by living processes: close some (`eddy "
-                              "who` lists them), or make the store with more members",
-                              s->arena.members_max - 1);
+        return eddy_error_set(
+            EDDY_ELIMIT,
+            "all %u member slots are taken by living processes: close some (`eddy "
+            "who` lists them), or make the store with more members",
+            s->arena.members_max - 1);
     }
     return r < 0 ? r : 0;
 }
@@ -238,14 +242,15 @@ static void context_ended(void *arg) {
 static int init_handle(struct eddy_store *s, const eddy_options *o) {
     s->clock = o->clock;
     s->clock_arg = o->clock_arg;
-    s->directory = eddy_directory_create();
+    s->directory = eddy_directory_create(false);
     s->guard = eddy_platform_wiped_page();
     if (!s->directory || !s->guard) {
         return eddy_error_set(EDDY_ENOMEM, "no memory for a handle");
     }
     pthread_mutex_init(&s->contexts_lock, NULL);
     if (pthread_key_create(&s->key, context_ended) != 0) {
-        return eddy_error_set(EDDY_ELIMIT, "too many handles are open in this process (about 1000)");
+        return eddy_error_set(EDDY_ELIMIT,
+                              "too many handles are open in this process (about 1000)");
     }
     s->keyed = true;
     if (!s->arena.read_only) {
@@ -346,8 +351,16 @@ void eddy_close(eddy_store *s) {
 
 /* In a child, at its first call: a member of its own, and nothing of the parent's. */
 static int rejoin(struct eddy_store *s) {
-    struct eddy_directory *d = eddy_directory_create();
+    s->member.life = NULL; /* was not mapped into the child */
+    int r = s->arena.read_only ? 0 : join(s);
+    if (r < 0) {
+        return r;
+    }
+    struct eddy_directory *d = eddy_directory_create(true);
     if (!d) {
+        if (!s->arena.read_only) {
+            eddy_member_leave(&s->arena, &s->member);
+        }
         return eddy_error_set(EDDY_ENOMEM, "no memory for a handle");
     }
     /* The old directory may have been in the middle of a change: it is left as it is. */
@@ -355,8 +368,7 @@ static int rejoin(struct eddy_store *s) {
     pthread_mutex_init(&s->contexts_lock, NULL);
     s->life++;
     s->idle = NULL; /* contexts of the parent's life: freed with the handle */
-    s->member.life = NULL; /* was not mapped into the child */
-    return s->arena.read_only ? 0 : join(s);
+    return 0;
 }
 
 static int check_fork(struct eddy_store *s) {
@@ -370,7 +382,8 @@ static int check_fork(struct eddy_store *s) {
         /* [store.C2] acq_rel: alone: one thread of the child rejoins */
         if (guard == EDDY_GUARD_FORKED && eddy_cas_ar(s->guard, &forked, EDDY_GUARD_JOINING)) {
             int r = rejoin(s);
-            /* [store.P1] release: pairs with [store.C1], [store.C4]. Threads that see it see the new slots. */
+            /* [store.P1] release: pairs with [store.C1], [store.C4]. Threads that see it see the
+             * new slots. */
             eddy_st_rel(s->guard, r < 0 ? EDDY_GUARD_FORKED : EDDY_GUARD_READY);
             return r;
         }
@@ -393,10 +406,11 @@ static int join_thread(struct eddy_store *s, struct eddy_thread *t) {
     if (eddy_thread_join(&s->arena, &s->member, t)) {
         return 0;
     }
-    return eddy_error_set(EDDY_ELIMIT,
-                          "all %u thread slots are taken by living processes: use fewer threads, or "
-                          "make the store with more",
-                          s->arena.threads_max - 1);
+    return eddy_error_set(
+        EDDY_ELIMIT,
+        "all %u thread slots are taken by living processes: use fewer threads, or "
+        "make the store with more",
+        s->arena.threads_max - 1);
 }
 
 static int new_context(struct eddy_store *s, struct eddy_context **out) {

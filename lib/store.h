@@ -20,7 +20,7 @@ struct eddy_context {
     struct eddy_store *store;
     struct eddy_thread thread;
     struct eddy_plan plan;
-    struct eddy_batch batch; /* of eddy_append() */
+    struct eddy_batch batch;   /* of eddy_append() */
     struct eddy_context *next; /* of the idle ones */
     struct eddy_context *next_of_all;
     uint64_t life;

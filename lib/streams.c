@@ -8,7 +8,8 @@
 enum { CHAIN_MAX = 1 << 20 }; /* descriptors of one hash: a bound against damage */
 
 static int damaged(const struct eddy_view *v, const eddy_word *cell) {
-    return eddy_error_set(EDDY_ECORRUPT, "the index of streams is damaged at byte %llu: run "
+    return eddy_error_set(EDDY_ECORRUPT,
+                          "the index of streams is damaged at byte %llu: run "
                           "`eddy check`",
                           (unsigned long long)eddy_arena_off(v->arena, cell));
 }
@@ -32,8 +33,8 @@ static bool named(const struct eddy_shm_stream *s, eddy_bytes name) {
     return n.len == name.len && memcmp(n.ptr, name.ptr, n.len) == 0;
 }
 
-/* Along the descriptors of one hash, from the one at `off`: the offset of the one with the name, or 0
- * at the end, when *place is the last one's word for the next. */
+/* Along the descriptors of one hash, from the one at `off`: the offset of the one with the name, or
+ * 0 at the end, when *place is the last one's word for the next. */
 static int64_t walk_chain(const struct eddy_view *v, eddy_bytes name, uint64_t off,
                           struct eddy_stream_place *place) {
     for (int i = 0; i < CHAIN_MAX; i++) {
@@ -50,7 +51,7 @@ static int64_t walk_chain(const struct eddy_view *v, eddy_bytes name, uint64_t o
         struct eddy_shm_block *next;
         int r = eddy_trie_follow(v, place->cell, EDDY_STREAM_CLASS(0), &off, &next);
         if (r <= 0) {
-            return r;
+            return r == 0 && off != 0 ? damaged(v, place->cell) : r;
         }
     }
     return damaged(v, place->cell);
@@ -65,7 +66,7 @@ int64_t eddy_stream_locate(const struct eddy_view *v, eddy_bytes name, uint64_t 
         struct eddy_shm_block *block;
         int r = eddy_trie_follow(v, place->cell, EDDY_LEAF8_CLASS, &place->there, &block);
         if (r <= 0) {
-            return r;
+            return r == 0 && place->there != 0 ? damaged(v, place->cell) : r;
         }
         uint64_t shape = eddy_trie_shape(block);
         if (EDDY_SHAPE_KIND(shape) == EDDY_BLOCK_STREAM) {
@@ -76,8 +77,7 @@ int64_t eddy_stream_locate(const struct eddy_view *v, eddy_bytes name, uint64_t 
             /* [streams.R3] relaxed: constant since before it was published */
             return eddy_ld_rlx(&s->hash) == hash ? walk_chain(v, name, place->there, place) : 0;
         }
-        if (EDDY_SHAPE_KIND(shape) != EDDY_BLOCK_NODE ||
-            EDDY_SHAPE_BITS(shape) != EDDY_HASH_BITS ||
+        if (EDDY_SHAPE_KIND(shape) != EDDY_BLOCK_NODE || EDDY_SHAPE_BITS(shape) != EDDY_HASH_BITS ||
             EDDY_SHAPE_SHIFT(shape) != place->shift || place->shift > 63) {
             return damaged(v, place->cell);
         }
@@ -93,8 +93,7 @@ int64_t eddy_stream_find(const struct eddy_view *v, eddy_bytes name, uint64_t ha
     return eddy_stream_locate(v, name, hash, &place);
 }
 
-void eddy_stream_init(struct eddy_shm_stream *s, eddy_bytes name, uint64_t hash,
-                      uint64_t number) {
+void eddy_stream_init(struct eddy_shm_stream *s, eddy_bytes name, uint64_t hash, uint64_t number) {
     /* [streams.R4] relaxed: private until a record links it */
     eddy_st_rlx(&s->block.shape, EDDY_SHAPE(EDDY_BLOCK_STREAM, 0, 0));
     eddy_st_rlx(&s->hash, hash);
@@ -105,6 +104,9 @@ void eddy_stream_init(struct eddy_shm_stream *s, eddy_bytes name, uint64_t hash,
 
 int eddy_stream_slot(const struct eddy_view *v, struct eddy_shm_stream *s, uint64_t version,
                      struct eddy_trie_leaf *leaf, eddy_word **slot) {
+    if (version == 0) {
+        return 0;
+    }
     if (version <= EDDY_INLINE_SLOTS) {
         *slot = &s->slot[version - 1];
         return 1;

@@ -30,8 +30,7 @@ int eddy_trie_follow(const struct eddy_view *v, const eddy_word *cell, unsigned 
     }
 }
 
-int eddy_trie_slot(const struct eddy_view *v, eddy_word *root, uint64_t number,
-                   eddy_word **slot) {
+int eddy_trie_slot(const struct eddy_view *v, eddy_word *root, uint64_t number, eddy_word **slot) {
     eddy_word *cell = root;
     unsigned above = EDDY_TRIE_SHIFT_MAX + 1;
     for (;;) {

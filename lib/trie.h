@@ -13,8 +13,8 @@
 
 enum {
     EDDY_TRIE_SLOTS = 1 << EDDY_NODE_BITS,
-    EDDY_TRIE_CLASS = 9,   /* EDDY_NODE_CLASS(EDDY_NODE_BITS) */
-    EDDY_LEAF8_CLASS = 2,  /* of a node of 8 slots */
+    EDDY_TRIE_CLASS = 9,  /* EDDY_NODE_CLASS(EDDY_NODE_BITS) */
+    EDDY_LEAF8_CLASS = 2, /* of a node of 8 slots */
     EDDY_TRIE_SHIFT_MAX = 60
 };
 
@@ -40,9 +40,8 @@ int eddy_trie_slot_near(const struct eddy_view *view, eddy_word *root, uint64_t 
 
 /* Is the shape of a node one that can be? */
 static inline bool eddy_trie_shape_good(uint64_t shape, unsigned above) {
-    return EDDY_SHAPE_KIND(shape) == EDDY_BLOCK_NODE &&
-           EDDY_SHAPE_BITS(shape) == EDDY_NODE_BITS && EDDY_SHAPE_SHIFT(shape) < above &&
-           EDDY_SHAPE_SHIFT(shape) % EDDY_NODE_BITS == 0;
+    return EDDY_SHAPE_KIND(shape) == EDDY_BLOCK_NODE && EDDY_SHAPE_BITS(shape) == EDDY_NODE_BITS &&
+           EDDY_SHAPE_SHIFT(shape) < above && EDDY_SHAPE_SHIFT(shape) % EDDY_NODE_BITS == 0;
 }
 
 static inline uint64_t eddy_trie_shape(const struct eddy_shm_block *block) {

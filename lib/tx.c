@@ -172,8 +172,9 @@ static int enter(eddy_tx *tx, struct eddy_context **c) {
                               "in the child");
     }
     if (tx->state != EDDY_TX_OPEN) {
-        return eddy_error_set(EDDY_EINVAL, "the transaction has been committed or has failed: reset "
-                                           "it, or begin another");
+        return eddy_error_set(EDDY_EINVAL,
+                              "the transaction has been committed or has failed: reset "
+                              "it, or begin another");
     }
     return 0;
 }

@@ -51,8 +51,7 @@ int eddy_overlay_put_list(struct eddy_overlay *o, const uint64_t *words, size_t 
         unsigned n = EDDY_REDO_COUNT(words[i]);
         uint64_t off = EDDY_REDO_OFF(words[i]);
         size_t operands = kind == EDDY_REDO_SWAP ? 2 : kind == EDDY_REDO_REFS ? n : 1;
-        if (kind < EDDY_REDO_SET || kind > EDDY_REDO_MAX || n == 0 ||
-            i + 1 + operands > count) {
+        if (kind < EDDY_REDO_SET || kind > EDDY_REDO_MAX || n == 0 || i + 1 + operands > count) {
             return eddy_error_set(EDDY_ECORRUPT, "a redo list is damaged");
         }
         const uint64_t *operand = &words[i + 1];

@@ -384,6 +384,11 @@ bool steps_next(struct steps_tracee *t) {
     return false;
 }
 
+void steps_run_to(struct steps_tracee *t, uint64_t to) {
+    run_to(t, to);
+    (void)look(t);
+}
+
 void steps_catch_up(struct steps_tracee *t) {
     uint64_t changes = t->changes;
     uint64_t commits = t->commits;

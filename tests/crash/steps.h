@@ -83,6 +83,8 @@ bool steps_start(struct steps_tracee *tracee, struct steps_stage *stage, uint64_
 /* Goes on to the next instruction that changes the arena: true, or false if the operation has
  * returned. */
 bool steps_next(struct steps_tracee *tracee);
+/* Runs to an instruction of this program, which it must come to. */
+void steps_run_to(struct steps_tracee *tracee, uint64_t address);
 /* Takes over what others have changed. */
 void steps_catch_up(struct steps_tracee *tracee);
 /* Bytes of the arena that `last` has. */

@@ -147,7 +147,7 @@ Test(crash, really_killed_at_a_sample_of_instructions, .timeout = 3600) {
 
 static void stop_some(void *arg) {
     (void)arg;
-    const struct steps_points sample = {.from = 2, .stride = is_long() ? 1 : 19, .count = 4};
+    const struct steps_points sample = {.from = 2, .stride = is_long() ? 1 : 9, .count = 4};
     visit_groups(operations_hundred, false, &sample);
 }
 

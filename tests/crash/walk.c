@@ -1,4 +1,5 @@
 /* Walks and visits: see steps.h. */
+#include "commit.h"
 #include "judge.h"
 #include "steps.h"
 #include "support/check.h"
@@ -178,6 +179,9 @@ static void leave_stage(struct steps_stage *stage, eddy_reader *follower) {
 /* Stops it at the points of a visit. True if it returned before the last of them. */
 static bool stop_at_points(struct steps_tracee *t, const struct steps_points *points,
                            steps_visitor visitor) {
+    if (points->committed) {
+        steps_run_to(t, (uint64_t)(uintptr_t)&eddy_commit_try);
+    }
     while (points->committed && t->commits == 0 && steps_next(t)) {
     }
     uint64_t next = points->from + (points->committed ? t->changes : 0);

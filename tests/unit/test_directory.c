@@ -39,7 +39,7 @@ static uint64_t make(struct scene *s, const char *name, uint64_t *hash) {
 Test(directory, what_was_noted_is_found, .timeout = 20) {
     struct scene s;
     scene_open(&s);
-    struct eddy_directory *d = eddy_directory_create();
+    struct eddy_directory *d = eddy_directory_create(false);
     for (int i = 0; i < 5000; i++) {
         char name[32];
         uint64_t hash;
@@ -66,7 +66,7 @@ Test(directory, a_block_of_another_life_is_not_believed, .timeout = 20) {
     struct scene s;
     uint64_t hash;
     scene_open(&s);
-    struct eddy_directory *d = eddy_directory_create();
+    struct eddy_directory *d = eddy_directory_create(false);
     uint64_t off = make(&s, "s", &hash);
     eddy_directory_note(d, &s.view, hash, off);
     eddy_word *state = unit_word(s.arena, off);
@@ -105,7 +105,7 @@ Test(directory, pages_are_in_byte_order, .timeout = 20) {
     uint64_t offs[12];
     uint64_t hash;
     scene_open(&s);
-    struct eddy_directory *d = eddy_directory_create();
+    struct eddy_directory *d = eddy_directory_create(false);
     for (int i = 0; i < 12; i++) {
         offs[i] = make(&s, names[i], &hash);
     }
@@ -133,7 +133,7 @@ Test(directory, late_names_are_merged_in, .timeout = 30) {
     struct scene s;
     uint64_t hash;
     scene_open(&s);
-    struct eddy_directory *d = eddy_directory_create();
+    struct eddy_directory *d = eddy_directory_create(false);
     enum { N = 4000 };
     for (uint64_t i = 0; i < N;) {
         uint64_t offs[300];
@@ -183,7 +183,9 @@ static void *seek(void *arg) {
     while (!eddy_ld_acq(&k->stop)) {
         uint64_t *offs = NULL;
         k->found += eddy_directory_find(k->d, &k->s->view, eddy_str("first"), hash) != 0;
+        eddy_directory_lock(k->d);
         (void)eddy_directory_page(k->d, &k->s->view, eddy_str(""), eddy_str(""), 5, &offs);
+        eddy_directory_unlock(k->d);
         free(offs);
     }
     return NULL;
@@ -192,7 +194,7 @@ static void *seek(void *arg) {
 Test(directory, is_read_while_it_grows, .timeout = 30) {
     struct scene s;
     scene_open(&s);
-    struct seeker k = {.s = &s, .d = eddy_directory_create()};
+    struct seeker k = {.s = &s, .d = eddy_directory_create(false)};
     uint64_t hash;
     uint64_t off = make(&s, "first", &hash);
     eddy_directory_note(k.d, &s.view, hash, off);
@@ -204,7 +206,9 @@ Test(directory, is_read_while_it_grows, .timeout = 30) {
         off = make(&s, name, &hash);
         eddy_directory_note(k.d, &s.view, hash, off);
         if (i % 100 == 0) {
+            eddy_directory_lock(k.d);
             cr_assert_eq(eddy_directory_add(k.d, &s.view, &off, 1, i + 1), 0);
+            eddy_directory_unlock(k.d);
         }
     }
     eddy_st_rel(&k.stop, 1);

@@ -79,7 +79,7 @@ void unit_join(struct unit_member *m, struct eddy_arena *a) {
     }
     CHECK_EQ(r, 1);
     CHECK_EQ(eddy_thread_join(a, &m->member, &m->thread), 1);
-    m->directory = eddy_directory_create();
+    m->directory = eddy_directory_create(false);
     CHECK(m->directory != NULL);
     eddy_plan_init(&m->plan, &m->thread);
     eddy_batch_init(&m->batch);

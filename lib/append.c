@@ -92,9 +92,12 @@ static inline size_t evaluate(struct eddy_plan *p, struct direct *d, int64_t exp
     const struct eddy_view *v = &p->view;
     struct eddy_arena *a = v->arena;
     uint64_t base = eddy_view_load(v, &d->stream->version);
+    if (base >> 62 != 0 || !eddy_commit_holds(expected, base)) {
+        return 0;
+    }
     d->offsets = near_slots(v, &p->tail, t->first_offset, count);
     d->versions = version_slots(v, d, base + 1, count);
-    if (!d->offsets || !d->versions || base >> 62 != 0 || !eddy_commit_holds(expected, base)) {
+    if (!d->offsets || !d->versions) {
         return 0;
     }
     unsigned char *head = eddy_arena_raw(a, d->at + d->bytes);

@@ -251,6 +251,26 @@ static void check_extents(struct eddy_arena *a) {
     }
 }
 
+/* No reader is open: nothing is pinned, and nobody is marked as asleep. */
+static void check_readers(struct eddy_arena *a) {
+    uint64_t bits = 0;
+    for (uint32_t i = 0; i < a->readers_max; i++) {
+        if (EDDY_SLOT_LIVE(eddy_ld_rlx(&a->readers[i].state)) ||
+            eddy_ld_rlx(&a->readers[i].pin) != 0) {
+            steps_breach("reader slot %u stays taken, or pins something", i);
+        }
+    }
+    for (uint32_t w = 0; w < a->wait_words; w++) {
+        bits |= eddy_ld_rlx(&a->waits[w]);
+        for (uint32_t g = 0; g < EDDY_WAIT_GROUPS; g++) {
+            bits |= eddy_ld_rlx(&eddy_arena_group(a, g)->mask[w]);
+        }
+    }
+    if (bits != 0) {
+        steps_breach("readers %llx stay marked as asleep", (unsigned long long)bits);
+    }
+}
+
 static void check_slots(struct eddy_arena *a) {
     for (uint32_t i = 1; i < a->members_max; i++) {
         if (EDDY_MEMBER_OF(eddy_ld_rlx(&a->members[i].state)) != EDDY_MEMBER_FREE) {
@@ -265,24 +285,6 @@ static void check_slots(struct eddy_arena *a) {
                          (unsigned long long)w, (unsigned long long)lo);
         }
     }
-    for (uint32_t i = 0; i < a->readers_max; i++) {
-        if (EDDY_SLOT_LIVE(eddy_ld_rlx(&a->readers[i].state)) ||
-            eddy_ld_rlx(&a->readers[i].pin) != 0) {
-            steps_breach("reader slot %u stays taken", i);
-        }
-    }
-}
-
-static void check_waits(struct eddy_arena *a) {
-    for (uint32_t w = 0; w < a->wait_words; w++) {
-        uint64_t bits = eddy_ld_rlx(&a->waits[w]);
-        for (uint32_t g = 0; g < EDDY_WAIT_GROUPS; g++) {
-            bits |= eddy_ld_rlx(&eddy_arena_group(a, g)->mask[w]);
-        }
-        if (bits != 0) {
-            steps_breach("readers %llx stay marked as asleep", (unsigned long long)bits);
-        }
-    }
 }
 
 void judge_accounts(const char *name) {
@@ -291,7 +293,7 @@ void judge_accounts(const char *name) {
     CHECK_EQ(sscanf(name, "fd:%d", &fd), 1);
     CHECK_OK(eddy_arena_open(&a, NULL, fd, true));
     check_slots(&a);
-    check_waits(&a);
+    check_readers(&a);
     check_extents(&a);
     eddy_arena_close(&a);
 }
@@ -379,6 +381,7 @@ static void judge_alive(struct judge *j, struct judge_content *content) {
     }
     eddy_store *second = open_copy(j);
     if (store && second) {
+        check_readers(&second->arena);
         judge_read(second, content->events, &again);
         if (again.digest != content->digest) {
             steps_breach("after the sweep, other events are there than before it");
@@ -396,6 +399,7 @@ static void judge_dead(struct judge *j, struct judge_content *content) {
     eddy_store *store = open_copy(j);
     if (store) {
         (void)all_swept(store);
+        check_readers(&store->arena);
         judge_check(store);
         judge_read(store, sandbox_head(store), content);
         read_facts(store, content);

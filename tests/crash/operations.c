@@ -11,7 +11,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { LARGE = 100 << 10, MANY = 20, HUNDRED = 100, FEW = 16, SIX = 6 };
+enum { LARGE = 100 << 10, MANY = 20, HUNDRED = 100, FEW = 16, SIX = 6, SLEEP_MS = 400 };
 
 static unsigned char filling[400 << 10];
 
@@ -393,9 +393,10 @@ static int act_follow(struct steps_stage *s) {
     return rc < 0 ? rc : eddy_reader_next(s->reader, &event);
 }
 
+/* Long enough that it does come to sleep, one instruction after the other. */
 static int act_wait(struct steps_stage *s) {
     eddy_event event;
-    return eddy_reader_wait(s->reader, eddy_deadline_ms(3), &event);
+    return eddy_reader_wait(s->reader, eddy_deadline_ms(SLEEP_MS), &event);
 }
 
 static int act_borrow(struct steps_stage *s) {

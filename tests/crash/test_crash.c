@@ -56,7 +56,7 @@ static bool chosen(const struct steps_op *op) {
 
 static void walk_group(void *arg) {
     const struct operations *group = arg;
-    struct steps_plan plan = {.first = 60, .stride = 11, .away_max = STEPS_AWAY};
+    struct steps_plan plan = {.first = 60, .stride = 5, .away_max = STEPS_AWAY};
     if (is_long()) {
         plan = (struct steps_plan){.stride = 1, .both = true};
     }

@@ -66,6 +66,7 @@ static const char read_help[] =
     "single\n"
     "                   events at random, by offset or by (stream, version)\n"
     "  --borrow         read in place instead of copying (all and stream)\n"
+    "  --batch N        events of a call, by eddy_reader_fetch (all and stream)  [1]\n"
     "  --readers N      processes that read                          [1]\n"
     "  --events N       events in the store, and single reads a pass [1M]\n"
     "  --streams N      streams the events are spread over, evenly   [1k]\n"

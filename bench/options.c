@@ -31,7 +31,7 @@ static const struct rule rules[] = {
     {"writers", RULE_NUMBER, BENCH_APPEND | BENCH_RAW, FIELD(writers), 1, 32},
     {"readers", RULE_NUMBER, BENCH_APPEND | BENCH_READ, FIELD(readers), 0, 32},
     {"payload", RULE_NUMBER, ON_ALL, FIELD(payload), 8, 1u << 20},
-    {"batch", RULE_NUMBER, BENCH_APPEND | BENCH_RAW, FIELD(batch), 1, 65536},
+    {"batch", RULE_NUMBER, BENCH_APPEND | BENCH_RAW | BENCH_READ, FIELD(batch), 1, 65536},
     {"streams", RULE_NUMBER, BENCH_APPEND | BENCH_READ, FIELD(streams), 1, 10000000},
     {"events", RULE_NUMBER, ON_ALL, FIELD(events), 100, UINT64_C(10000000000)},
     {"repeat", RULE_NUMBER, ON_ALL, FIELD(repeat), 1, OPTIONS_REPEAT_MAX},

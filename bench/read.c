@@ -86,6 +86,22 @@ struct pass {
     uint64_t sum; /* of a byte of each event: what is read is also looked at */
 };
 
+/* As many events of a call as --batch says. */
+static int64_t drain_many(struct pass *pass, eddy_reader *reader, size_t batch) {
+    eddy_event events[256];
+    size_t max = batch < 256 ? batch : 256;
+    size_t count = 0;
+    int64_t total = 0;
+    int rc;
+    while ((rc = eddy_reader_fetch(reader, events, max, &count)) == EDDY_EVENT) {
+        for (size_t i = 0; i < count; i++) {
+            pass->sum += events[i].data.len > 0 ? *(const uint8_t *)events[i].data.ptr : 0;
+        }
+        total += (int64_t)count;
+    }
+    return rc == EDDY_END ? total : crew_fail(pass->seat, "reading: %s", eddy_errmsg());
+}
+
 static int64_t drain(struct pass *pass, const eddy_select *select, bool timed) {
     eddy_reader *reader = NULL;
     if (eddy_reader_open(pass->store, select, &reader) < 0) {
@@ -93,6 +109,11 @@ static int64_t drain(struct pass *pass, const eddy_select *select, bool timed) {
     }
     int64_t count = 0;
     int rc = 0;
+    if (!timed && pass->bench->options->batch > 1) {
+        count = drain_many(pass, reader, pass->bench->options->batch);
+        eddy_reader_close(reader);
+        return count;
+    }
     for (;;) {
         eddy_event event;
         uint64_t start = timed ? ticks() : 0;

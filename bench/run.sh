@@ -56,6 +56,7 @@ run append-100-2w append --events "$events" --batch 100 --writers 2 --reference
 run append-1-follow append --events "$events" --readers 1
 run append-100-follow append --events "$events" --batch 100 --readers 1
 run read-all read --events "$events"
+run read-64 read --events "$events" --batch 64 --select all
 run read-borrow read --events "$events" --borrow --select all
 run read-2r read --events "$events" --readers 2 --select all
 run pingpong pingpong --events "$rounds"
@@ -111,7 +112,7 @@ done
 
 printf '\n| read | first pass, ns/event | warm, ns/event | p50 | p99 | p99.9 | max | cores |\n'
 printf '|---|---|---|---|---|---|---|---|\n'
-for name in read-all read-borrow read-2r; do
+for name in read-all read-64 read-borrow read-2r; do
     table "$name" '.options as $o | to_entries[] | select(.value | type == "object" and has("warm")) |
       ["\(.key), readers \($o.readers)\(if $o.borrow then ", borrowed" else "" end)",
        (.value.first.ns_per_event | cell), (.value.warm.ns_per_event | cell),

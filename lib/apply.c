@@ -1,11 +1,11 @@
 /* I1  At most one transaction is committed and not yet applied: nobody commits at s before
- * `applied` is s, and `applied` moves to s + 1 only after every entry of s was acted on. I2  An
- * entry is acted on only after `applied` was seen not to have passed its record, behind the load of
- * the entry: then the list was not yet written anew, so the entry is genuine; and no record after
- * it was committed, so nothing that it names was retired. Our span covers what it names from then
- * on, however late we act; and if it was applied meanwhile, the act changes nothing: a word never
- * takes an earlier value again. A death anywhere leaves a committed word that the next to come by
- * applies from the start.
+ *     `applied` is s, and `applied` moves to s + 1 only after every entry of s was acted on.
+ * I2  An entry is acted on only after `applied` was seen not to have passed its record, behind the
+ *     load of the entry: then the list was not yet written anew, so the entry is genuine; and no
+ *     record after it was committed, so nothing that it names was retired. Our span covers what it
+ *     names from then on, however late we act; and if it was applied meanwhile, the act changes
+ *     nothing: a word never takes an earlier value again.
+ * A death anywhere leaves a committed word that the next to come by applies from the start.
  */
 #include "apply.h"
 

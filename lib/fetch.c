@@ -119,7 +119,7 @@ int eddy_reader_fetch(eddy_reader *r, eddy_event *events, size_t max, size_t *co
     }
     *count = 1;
     struct eddy_context *c = r->last;
-    if (max > 1 && r->easy && r->instant.view.span == &c->thread.span) {
+    if (max > 1 && r->easy && !r->borrow && r->instant.view.span == &c->thread.span) {
         size_t n = fetch_more(r, c, events + 1, max - 1);
         r->given += n;
         r->position.looked_at = events[n].offset;

@@ -2,10 +2,10 @@
  *
  * I1  A positive answer (here is the event of this number) needs no look at the ring. "No more" is
  *     given only as of an instant.
- * I2  Numbers are looked at one after the other; a reader never goes past one that is not there
- * yet. I3  Events are copied out and validated; borrowed ones are pinned first: the pin is stored,
- * then the slot and the generation are looked at again, so that who frees the extent sees the pin,
- * or we see that it was freed.
+ * I2  Numbers are looked at one after the other; a reader never goes past one that is not there.
+ * I3  Events are copied out and validated; borrowed ones are pinned first: the pin is stored, then
+ *     the slot and the generation are looked at again, so that who frees the extent sees the pin,
+ *     or we see that it was freed.
  */
 #include "reader.h"
 
@@ -85,8 +85,7 @@ static inline int load_event(struct eddy_reader *r, struct eddy_context *c, cons
                              uint64_t ref, eddy_event *event) {
     struct eddy_arena *a = &r->store->arena;
     struct eddy_event_more more;
-    bool borrow = (r->select.flags & EDDY_BORROW) != 0;
-    if (borrow) {
+    if (r->borrow) {
         if (!eddy_arena_at(a, ref, 8)) {
             return eddy_error_set(EDDY_ECORRUPT, "an offset leads to byte %llu, where nothing is",
                                   (unsigned long long)ref);
@@ -94,7 +93,7 @@ static inline int load_event(struct eddy_reader *r, struct eddy_context *c, cons
         pin(r, c, eddy_arena_extent_of(a, ref));
     }
     int got =
-        eddy_event_read(&r->instant.view, slot, ref, borrow ? NULL : &r->buffer, event, &more);
+        eddy_event_read(&r->instant.view, slot, ref, r->borrow ? NULL : &r->buffer, event, &more);
     if (got != 1) {
         return got;
     }
@@ -226,8 +225,10 @@ static inline __attribute__((always_inline)) int look_near(struct eddy_reader *r
         /* [reader.R4] relaxed: where the event after the next will be looked for */
         eddy_at_fetch_read((uintptr_t)a->base + eddy_ld_rlx(slot + 2), EDDY_READER_AHEAD);
     }
+    /* A borrowed event needs a pin: that of the last one does for the same extent. */
     if (ref == 0 || EDDY_IS_TOMB(ref) ||
-        eddy_event_read_inline(v, slot, ref, &r->buffer, event, &more) != 1 ||
+        (r->borrow && r->pinned != eddy_arena_extent_of(a, ref) + 1) ||
+        eddy_event_read_inline(v, slot, ref, r->borrow ? NULL : &r->buffer, event, &more) != 1 ||
         event->offset != number || name_of(r, a, more.stream) < 0) {
         return 0;
     }

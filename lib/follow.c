@@ -165,8 +165,8 @@ int eddy_reader_init(struct eddy_reader *r, struct eddy_store *store, const eddy
         got = copy_select(r, &select);
     }
     r->spin_ns = SPIN_MAX_NS;
-    r->by_offset = select.stream.len == 0 && !(select.flags & EDDY_BACKWARD) &&
-                   !store->arena.read_only;
+    r->by_offset =
+        select.stream.len == 0 && !(select.flags & EDDY_BACKWARD) && !store->arena.read_only;
     r->borrow = (select.flags & EDDY_BORROW) != 0;
     r->filters = select.prefix.len > 0 || select.type_count > 0 || select.after_offset ||
                  select.to_offset || select.from_time_ns || select.to_time_ns ||

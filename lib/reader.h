@@ -27,10 +27,10 @@ struct eddy_reader {
     uint64_t bound; /* the last number to look at; 0: not known yet, UINT64_MAX: none */
     uint64_t given;
     uint64_t counted; /* of them, in the counters */
-    bool by_offset; /* all offsets in order, by a handle with slots: the common case */
+    bool by_offset;   /* all offsets in order, by a handle with slots: the common case */
     bool borrow;
-    bool filters;     /* something beside the numbers decides which events match */
-    bool easy;        /* by offset, no filters, and started: look_near() may do */
+    bool filters; /* something beside the numbers decides which events match */
+    bool easy;    /* by offset, no filters, and started: look_near() may do */
     bool started;
     bool ended;
     eddy_position position;

@@ -62,7 +62,8 @@ static struct eddy_pollfd *open_one(uint32_t *word, int force_thread) {
     if (force_thread) {
         cr_assert(eddy_pollfd_has_thread(p));
     } else if (eddy_pollfd_has_thread(p)) {
-#if !defined(__SANITIZE_ADDRESS__) /* where Criterion leaks at a skip; the thread is tested again  \
+#if !defined(                                                                                      \
+    __SANITIZE_ADDRESS__) /* where Criterion leaks at a skip; the thread is tested again  \
                                     */
         cr_skip("no futex wait in io_uring here");
 #endif

@@ -192,6 +192,16 @@ void eddy_extent_give(struct eddy_arena *a, uint32_t idx, uint32_t n) {
     }
 }
 
+void eddy_extent_give_owned(struct eddy_arena *a, uint32_t idx, uint32_t n, uint32_t member) {
+    for (uint32_t i = n; i-- > 0;) {
+        /* [extent.R19] relaxed: a dead member's extents are changed by its sweeper alone */
+        uint64_t w = eddy_ld_rlx(&eddy_extent_line(a, idx + i)->state);
+        if (EDDY_STATE_OF(w) == EDDY_OWNED && EDDY_STATE_MEMBER(w) == member) {
+            release(a, idx + i);
+        }
+    }
+}
+
 static void leave_owned(struct eddy_shm_extent *e, uint64_t was, unsigned state) {
     uint64_t now = EDDY_STATE(EDDY_STATE_GEN(was), state, 0);
     /* [extent.P3] acq_rel: pairs with [extent.C1], [extent.C2], [event.C1]. No longer ours: all in

@@ -26,6 +26,9 @@ bool eddy_extent_resume_list(struct eddy_arena *arena, uint32_t member, uint32_t
 void eddy_extent_give(struct eddy_arena *arena, uint32_t idx, uint32_t n);
 /* The owner is done with filling it: from now on others may judge what in it is alive. */
 void eddy_extent_seal(struct eddy_arena *arena, uint32_t idx);
+/* The sweeper of a member gives back those of n extents that the member still owns: a sweeper before
+ * it may have died on the way, and others have taken what that one gave back. */
+void eddy_extent_give_owned(struct eddy_arena *arena, uint32_t idx, uint32_t n, uint32_t member);
 /* Extents now free, by counting; and owned by one member. */
 uint64_t eddy_extent_count_free(struct eddy_arena *arena);
 uint64_t eddy_extent_count_owned(struct eddy_arena *arena, uint32_t member);

@@ -2,7 +2,7 @@
  *
  *   1  take its byte: it is dead, and nobody else sweeps it or joins in its slot
  *   2  help to the end: what it committed is applied, so the edge test is exact
- *   3  its blocks: linked if the index leads to them, else free
+ *   3  its blocks: linked if the index leads to them, else free; its large events likewise
  *   4  its readers: no longer asleep, nothing pinned
  *   5  its extents: left for others to go on; its redo lists freed, but for the one that the last
  *      transaction names
@@ -15,6 +15,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "event.h"
 #include "wait.h"
 
 struct judge {
@@ -47,6 +48,33 @@ static void judge_blocks(struct eddy_thread *t, uint32_t member) {
         if (EDDY_STATE_OF(w) == EDDY_OWNED && EDDY_STATE_MEMBER(w) == member &&
             EDDY_INFO_KIND(eddy_ld_rlx(&e->info)) == EDDY_KIND_NODES) {
             eddy_block_each(a, (uint32_t)i, judge_block, &j);
+        }
+    }
+}
+
+/* Does the index lead to the event of this run? */
+static bool large_linked(const struct eddy_view *view, uint64_t base) {
+    const struct eddy_shm_head *head = eddy_arena_raw(view->arena, base);
+    uint64_t offset = eddy_copy_field(&head->tx_offset) + eddy_copy_field(&head->first);
+    eddy_word *slot;
+    return eddy_trie_slot(view, &view->arena->super->offsets_root, offset, &slot) == 1 &&
+           eddy_view_load(view, slot) == base + eddy_event_head_size(1);
+}
+
+/* Large events that the dead member had not committed: their runs are free again. */
+static void judge_large(struct eddy_thread *t, uint32_t member) {
+    struct eddy_arena *a = t->arena;
+    struct eddy_view view = {.arena = a, .span = &t->span, .overlay = NULL};
+    uint64_t end = eddy_arena_reserved(a);
+    for (uint64_t i = 0; i < end; i++) {
+        /* [maintain.R4] relaxed: its owner is dead, and its byte is ours */
+        uint64_t w = eddy_ld_rlx(&a->extents[i].state);
+        uint64_t info = eddy_ld_rlx(&a->extents[i].info);
+        uint32_t run = EDDY_INFO_RUN(info);
+        if (EDDY_STATE_OF(w) == EDDY_OWNED && EDDY_STATE_MEMBER(w) == member &&
+            EDDY_INFO_KIND(info) == EDDY_KIND_LARGE && run > 0 && run <= end - i &&
+            !large_linked(&view, eddy_arena_extent_off(a, (uint32_t)i))) {
+            eddy_extent_give_owned(a, (uint32_t)i, run, member);
         }
     }
 }
@@ -87,6 +115,7 @@ static int sweep_taken(struct eddy_thread *t, uint32_t member) {
         return r;
     }
     judge_blocks(t, member);
+    judge_large(t, member);
     clear_readers(a, member);
     eddy_extent_sweep(a, member, last_list(a, seq));
     eddy_member_clear_threads(a, member);

@@ -32,7 +32,7 @@ struct eddy_plan_known {
     struct eddy_trie_leaf leaf;
 };
 
-enum { EDDY_PLAN_KNOWN = 256 };
+enum { EDDY_PLAN_KNOWN = 4096 };
 
 struct eddy_plan {
     struct eddy_thread *thread;

@@ -5,7 +5,6 @@
 #include "apply.h"
 
 enum { FETCH_AHEAD = 512 };
-enum { LIST_MAX = 1 + EDDY_REDO_REFS_MAX + 2 + 2 + 2 };
 
 /* What is going to be written, and where. */
 struct direct {
@@ -14,6 +13,8 @@ struct direct {
     uint64_t at;    /* offset of the first block */
     uint64_t bytes; /* of all blocks */
     uint64_t refs[EDDY_REDO_REFS_MAX];
+    uint64_t stream_bytes; /* what its words become */
+    uint64_t version;
     eddy_word *offsets; /* slots */
     eddy_word *versions;
 };
@@ -88,7 +89,7 @@ static inline eddy_word *version_slots(const struct eddy_view *v, const struct d
  * way.
  */
 static inline size_t evaluate(struct eddy_plan *p, struct direct *d, int64_t expected, size_t count,
-                              struct eddy_attempt *t, uint64_t *words, eddy_result *result) {
+                              struct eddy_attempt *t, eddy_word *words, eddy_result *result) {
     const struct eddy_view *v = &p->view;
     struct eddy_arena *a = v->arena;
     uint64_t base = eddy_view_load(v, &d->stream->version);
@@ -113,17 +114,22 @@ static inline size_t evaluate(struct eddy_plan *p, struct direct *d, int64_t exp
              });
     EDDY_PUT(struct eddy_shm_part, head + sizeof(struct eddy_shm_head),
              {.stream = d->known->desc, .version = base + 1});
-    size_t n = 0;
-    words[n++] = EDDY_REDO(EDDY_REDO_REFS, count, eddy_arena_off(a, d->offsets));
+    d->version = base + count;
+    d->stream_bytes = eddy_view_load(v, &d->stream->bytes_in) + d->bytes;
+    eddy_word *w = words;
+    /* [append.R1] relaxed: ours until the commit, which releases it */
+    eddy_st_rlx(w++, EDDY_REDO(EDDY_REDO_REFS, count, eddy_arena_off(a, d->offsets)));
     for (size_t i = 0; i < count; i++) {
-        words[n++] = d->refs[i];
+        /* [append.R2] relaxed: as above */
+        eddy_st_rlx(w++, d->refs[i]);
     }
-    words[n++] = EDDY_REDO(EDDY_REDO_RUN, count, eddy_arena_off(a, d->versions));
-    words[n++] = t->first_offset;
-    words[n++] = EDDY_REDO(EDDY_REDO_MAX, 1, eddy_arena_off(a, &d->stream->bytes_in));
-    words[n++] = eddy_view_load(v, &d->stream->bytes_in) + d->bytes;
-    words[n++] = EDDY_REDO(EDDY_REDO_MAX, 1, eddy_arena_off(a, &d->stream->version));
-    words[n++] = base + count;
+    /* [append.R3] relaxed: as above */
+    eddy_st_rlx(w++, EDDY_REDO(EDDY_REDO_RUN, count, eddy_arena_off(a, d->versions)));
+    eddy_st_rlx(w++, t->first_offset);
+    eddy_st_rlx(w++, EDDY_REDO(EDDY_REDO_MAX, 1, eddy_arena_off(a, &d->stream->bytes_in)));
+    eddy_st_rlx(w++, d->stream_bytes);
+    eddy_st_rlx(w++, EDDY_REDO(EDDY_REDO_MAX, 1, eddy_arena_off(a, &d->stream->version)));
+    eddy_st_rlx(w++, d->version);
     t->after.next_offset += count;
     t->after.events_in += count;
     t->after.bytes_in += d->bytes;
@@ -132,19 +138,19 @@ static inline size_t evaluate(struct eddy_plan *p, struct direct *d, int64_t exp
     result->last_offset = t->first_offset + count - 1;
     result->last_version = base + count;
     result->recorded_ns = t->after.time_ns;
-    return n;
+    return (size_t)(w - words);
 }
 
 /* Applies the list that evaluate() has made. */
 static inline void apply(struct eddy_thread *t, const struct direct *d, size_t count,
-                         const uint64_t *words, const struct eddy_attempt *at) {
+                         const struct eddy_attempt *at) {
     eddy_rcu_raise(&t->span);
     for (size_t i = 0; i < count; i++) {
         eddy_apply_set(&d->offsets[i], d->refs[i]);
     }
     eddy_apply_run(d->versions, (unsigned)count, at->first_offset);
-    eddy_apply_max(&d->stream->bytes_in, words[count + 4]);
-    eddy_apply_max(&d->stream->version, words[count + 6]);
+    eddy_apply_max(&d->stream->bytes_in, d->stream_bytes);
+    eddy_apply_max(&d->stream->version, d->version);
     eddy_apply_end(t, at->s, at->groups);
 }
 
@@ -152,7 +158,6 @@ static inline void apply(struct eddy_thread *t, const struct direct *d, size_t c
 static int commit(const struct eddy_committer *c, struct direct *d, int64_t expected, size_t count,
                   int64_t now_ns, eddy_result *result) {
     struct eddy_attempt t;
-    uint64_t words[LIST_MAX];
     for (uint64_t tries = 0;; tries++) {
         if (tries > 0) {
             eddy_thread_count(c->thread, EDDY_COUNT_RETRIES, 1);
@@ -161,13 +166,14 @@ static int commit(const struct eddy_committer *c, struct direct *d, int64_t expe
         if (r < 0) {
             return r;
         }
-        size_t n = evaluate(c->plan, d, expected, count, &t, words, result);
+        size_t n =
+            evaluate(c->plan, d, expected, count, &t, eddy_commit_list(c->thread, &t), result);
         if (n == 0) {
             return 0;
         }
         set_fill(c->thread, d->at + d->bytes + eddy_event_head_size(1) - c->thread->cursor.base);
-        if (eddy_commit_try(c->thread, &t, words, n) == 1) {
-            apply(c->thread, d, count, words, &t);
+        if (eddy_commit_try(c->thread, &t, NULL, n) == 1) {
+            apply(c->thread, d, count, &t);
             return 1;
         }
     }

@@ -295,12 +295,12 @@ static void write_buffer(struct eddy_thread *thread, struct eddy_attempt *t, con
     eddy_word *list = buffer->list;
     t->after.words = count;
     t->after.list_off = 0;
-    if (count > EDDY_LIST_INLINE) {
+    if (words && count > EDDY_LIST_INLINE) {
         t->after.list_off = thread->list_off[t->which];
         list = eddy_arena_raw(thread->arena, t->after.list_off);
     }
     eddy_ring_reuse();
-    for (size_t i = 0; i < count; i++) {
+    for (size_t i = 0; words && i < count; i++) {
         /* [commit.R2] relaxed: ours until the commit, which releases it */
         eddy_st_rlx(&list[i], words[i]);
     }
@@ -311,7 +311,7 @@ static void write_buffer(struct eddy_thread *thread, struct eddy_attempt *t, con
 
 int eddy_commit_try(struct eddy_thread *thread, struct eddy_attempt *t, const uint64_t *words,
                     size_t count) {
-    int r = list_room(thread, t->which, t->after.list_off, count);
+    int r = count > EDDY_LIST_INLINE ? list_room(thread, t->which, t->after.list_off, count) : 0;
     if (r < 0) {
         return r;
     }
@@ -323,7 +323,12 @@ int eddy_commit_look(struct eddy_thread *thread, int64_t now_ns, struct eddy_att
     uint32_t tail;
     int r;
     do {
-        r = eddy_apply_help(thread, &t->s, &t->empty);
+        /* Most of the time there is nothing to help with: [0, s) is applied, and s is empty. */
+        t->s = eddy_ring_applied(thread->arena);
+        t->empty = eddy_ring_load(thread->arena, t->s);
+        r = eddy_ring_round_of(t->empty) == eddy_ring_round(t->s) - 1
+                ? 0
+                : eddy_apply_help(thread, &t->s, &t->empty);
         if (r == 0) {
             r = eddy_ring_before(thread->arena, t->s, &t->after, &tail);
         }

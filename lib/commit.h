@@ -33,6 +33,13 @@ struct eddy_attempt {
 
 /* Helps, and looks at the state of the store before s. 0 or EDDY_ECORRUPT. Inside the span. */
 int eddy_commit_look(struct eddy_thread *thread, int64_t now_ns, struct eddy_attempt *attempt);
+/* Where a list of at most EDDY_LIST_INLINE words may be written at once, to be committed with words
+ * NULL. */
+static inline eddy_word *eddy_commit_list(const struct eddy_thread *thread,
+                                          const struct eddy_attempt *attempt) {
+    eddy_ring_reuse();
+    return thread->slot->buffer[attempt->which].list;
+}
 /* Writes a list and its header, and commits: 1, and the caller applies it; 0 if somebody else was
  * faster; or an error, if the list needs memory and there is none. */
 int eddy_commit_try(struct eddy_thread *thread, struct eddy_attempt *attempt, const uint64_t *words,

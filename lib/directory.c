@@ -58,9 +58,19 @@ extern void __tsan_release(void *at);
 #define told_acquire(at) ((void)(at))
 #endif
 
-static void read_unlock(struct eddy_directory *d) {
+/* In a child after a fork nothing is freed before the end, and liburcu is not asked: a lock of its
+ * registry may have been held by a thread that only the parent had. */
+static inline void read_lock(const struct eddy_directory *d) {
+    if (!d->forked) {
+        urcu_bp_read_lock();
+    }
+}
+
+static inline void read_unlock(struct eddy_directory *d) {
     told_release(d);
-    urcu_bp_read_unlock();
+    if (!d->forked) {
+        urcu_bp_read_unlock();
+    }
 }
 
 /* Waits until no thread of this process is inside a lookup that began before. */
@@ -122,7 +132,7 @@ static bool matches(const struct eddy_view *v, uint64_t off, uint64_t tag, eddy_
 uint64_t eddy_directory_find(struct eddy_directory *d, const struct eddy_view *v, eddy_bytes name,
                              uint64_t hash) {
     uint64_t found = 0;
-    urcu_bp_read_lock();
+    read_lock(d);
     /* [directory.C1] acquire: pairs with [directory.P1] */
     struct table *t = eddy_ld_acq(&d->table);
     for (size_t i = (size_t)hash & t->mask;; i = (i + 1) & t->mask) {

@@ -149,11 +149,13 @@ static_assert(offsetof(struct eddy_shm_super, genesis) == 576, "superblock");
  *      0  applied   every transaction below is in the indexes; +1 at a time, by who applied it
  *      8  word[4]   {round:50, buffer:14}: round(s) = s / 4 + 1; 0 at first. The word of
  *                   transaction s is word[s % 4]; it is empty as long as it holds the round before
+ *     40  mask_words  words of the masks of waiters that were ever used: maximum, by who waits
  */
 struct eddy_shm_ring {
     eddy_word applied;
     eddy_word word[EDDY_RING_WORDS];
-    uint64_t pad[3];
+    eddy_word mask_words;
+    uint64_t pad[2];
 };
 static_assert(sizeof(struct eddy_shm_ring) == EDDY_LINE, "ring");
 

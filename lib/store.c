@@ -240,6 +240,7 @@ static void context_ended(void *arg) {
 }
 
 static int init_handle(struct eddy_store *s, const eddy_options *o) {
+    s->id = eddy_platform_random() | 1;
     s->clock = o->clock;
     s->clock_arg = o->clock_arg;
     s->directory = eddy_directory_create(false);
@@ -455,6 +456,8 @@ static int find_context(struct eddy_store *s, struct eddy_context **out) {
     return r;
 }
 
+_Thread_local struct eddy_store_last eddy_store_last;
+
 int eddy_store_context(struct eddy_store *s, bool even_closed, struct eddy_context **out) {
     if (__builtin_expect(!even_closed && eddy_store_is_closed(s), 0)) {
         return eddy_error_set(EDDY_ECLOSED, "the handle was shut down");
@@ -465,6 +468,7 @@ int eddy_store_context(struct eddy_store *s, bool even_closed, struct eddy_conte
     }
     struct eddy_context *c = pthread_getspecific(s->key);
     if (__builtin_expect(c != NULL && c->life == s->life, 1)) {
+        eddy_store_last = (struct eddy_store_last){.id = s->id, .context = c};
         *out = c;
         return 0;
     }
@@ -474,6 +478,11 @@ int eddy_store_context(struct eddy_store *s, bool even_closed, struct eddy_conte
 int eddy_store_writer(struct eddy_store *s, struct eddy_context **out) {
     if (s->arena.read_only) {
         return eddy_error_set(EDDY_EREADONLY, "the handle was opened read-only");
+    }
+    const struct eddy_store_last *last = &eddy_store_last;
+    if (last->id == s->id && eddy_store_same_context(s, last->context)) {
+        *out = last->context;
+        return 0;
     }
     return eddy_store_context(s, false, out);
 }

@@ -35,6 +35,7 @@ struct eddy_store {
     struct eddy_directory *directory;
     eddy_word32 *guard; /* in a page that fork wipes: see store.c */
     eddy_word32 closed;
+    uint64_t id;   /* of this handle, never used twice in a process */
     uint64_t life; /* +1 with each fork that this handle went through */
     pthread_key_t key;
     bool keyed;
@@ -44,6 +45,14 @@ struct eddy_store {
     int64_t (*clock)(void *arg);
     void *clock_arg;
 };
+
+/* The last context of the calling thread: a hint, which counts only for the handle of that id. */
+struct eddy_store_last {
+    uint64_t id;
+    struct eddy_context *context;
+};
+extern _Thread_local struct eddy_store_last eddy_store_last
+    __attribute__((tls_model("initial-exec")));
 
 /* The context of this thread, ready to work: closed handles refused (unless `even_closed`), a fork
  * noticed. 0 or an error. */

@@ -10,6 +10,7 @@ uint32_t eddy_wait_mark(struct eddy_arena *a, uint32_t reader, unsigned group) {
     uint32_t seen = eddy_ld_acq(&g->futex);
     /* [wait.P1] seq_cst: pairs with [wait.F1]. The store of our bits stands before the load of the
      * commit word. Death after: swept; until then each commit makes a system call too many. */
+    eddy_at_max(&a->ring->mask_words, reader / 64 + UINT64_C(1));
     eddy_or_sc(&g->mask[reader / 64], bit);
     eddy_or_sc(&a->waits[reader / 64], bit);
     eddy_fence_sc();

@@ -37,8 +37,10 @@ static inline unsigned eddy_wait_wake(struct eddy_arena *arena, uint64_t groups)
      * stands before the load of the masks: either the sleeper sees the word, or we see its bit. */
     eddy_fence_sc_after_rmw();
     uint64_t any = 0;
-    for (uint32_t i = 0; i < arena->wait_words; i++) {
-        /* [wait.R1] relaxed: ordered by the fence above */
+    /* [wait.R1] relaxed: ordered by the fence above; raised by a sleeper before it sets its bit */
+    uint64_t words = eddy_ld_rlx(&arena->ring->mask_words);
+    for (uint64_t i = 0; i < words && i < arena->wait_words; i++) {
+        /* [wait.R4] relaxed: as above */
         any |= eddy_ld_rlx(&arena->waits[i]);
     }
     return __builtin_expect(any != 0, 0) ? eddy_wait_wake_groups(arena, groups) : 0;

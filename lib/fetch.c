@@ -10,6 +10,7 @@
 enum {
     FETCH_NAMES = 600,       /* a name and an id */
     FETCH_ROOM = 128 * 1024, /* of all events after the first */
+    SHORT = 32,              /* bytes of most ids, and less than FETCH_NAMES */
 };
 
 /* What a fetch has written so far of bytes that must stay: names and ids. */
@@ -40,7 +41,13 @@ static inline eddy_bytes fetch_id(struct fetch *f, uint64_t version) {
     char *id = (char *)f->at;
     size_t len = f->id.len;
     if (version == f->version + 1 && len > 0 && ((const char *)f->id.ptr)[len - 1] != '9') {
-        memcpy(id, f->id.ptr, len);
+        if (len <= SHORT) {
+            char copy[SHORT]; /* a fixed size is no call; the two places may overlap */
+            memcpy(copy, f->id.ptr, SHORT);
+            memcpy(id, copy, SHORT);
+        } else {
+            memcpy(id, f->id.ptr, len);
+        }
         id[len - 1]++;
     } else {
         len = f->name.len;
@@ -55,56 +62,67 @@ static inline eddy_bytes fetch_id(struct fetch *f, uint64_t version) {
 }
 
 /* The event in a slot of the leaf: true, or it is left to the general way. */
-static inline bool fetch_one(struct eddy_reader *r, struct fetch *f, const eddy_word *slot,
+static inline bool fetch_one(struct eddy_arena *a, struct fetch *f, const eddy_word *slot,
                              uint64_t number, eddy_event *event) {
-    const struct eddy_view *v = &r->instant.view;
+    /* Nothing lies over what is loaded: the handle has slots. */
+    const struct eddy_view v = {.arena = a, .span = NULL, .overlay = NULL};
     struct eddy_event_more more = {0};
     /* [fetch.R1] relaxed: where the event after the next will be looked for; the slot behind the
      * leaf's last is no more than a place that is not fetched */
-    eddy_at_fetch_read((uintptr_t)v->arena->base + eddy_ld_rlx(slot + 1), EDDY_READER_AHEAD);
-    uint64_t ref = eddy_view_load(v, slot);
+    eddy_at_fetch_read((uintptr_t)a->base + eddy_ld_rlx(slot + 1), EDDY_READER_AHEAD);
+    uint64_t ref = eddy_view_load(&v, slot);
     struct eddy_room room = {
         .bytes = f->at, .room = (size_t)(f->end - f->at) - FETCH_NAMES, .fixed = true};
     if (ref == 0 || EDDY_IS_TOMB(ref) ||
-        eddy_event_read_inline(v, slot, ref, &room, event, &more) != 1 || event->offset != number) {
+        eddy_event_read_inline(&v, slot, ref, &room, event, &more) != 1 ||
+        event->offset != number) {
         return false;
     }
     f->at += more.bytes - sizeof(struct eddy_shm_event);
-    if ((more.stream != f->desc || f->desc == 0) && !fetch_name(f, v->arena, more.stream)) {
+    if ((more.stream != f->desc || f->desc == 0) && !fetch_name(f, a, more.stream)) {
         return false;
     }
     event->stream = f->name;
     if (event->id.len == 0) {
         event->id = fetch_id(f, event->version);
     }
-    return eddy_view_load(v, slot) == ref;
+    return eddy_view_load(&v, slot) == ref;
 }
 
-/* Further events of the leaf in which the last one lay. */
-static size_t fetch_more(struct eddy_reader *r, struct eddy_context *c, eddy_event *events,
-                         size_t max) {
+/* Further events of the leaf in which the last one lay, at most max. */
+static size_t fetch_leaf(struct eddy_reader *r, eddy_event *events, size_t max) {
     struct eddy_arena *a = &r->store->arena;
     const struct eddy_trie_leaf *leaf = &r->offsets;
-    uint64_t k = (r->at + 1) & (EDDY_TRIE_SLOTS - 1);
+    uint64_t number = r->at + 1;
+    uint64_t k = number & (EDDY_TRIE_SLOTS - 1);
+    uint64_t left = r->bound - r->at;
+    struct fetch f = {.at = r->more.bytes, .end = r->more.bytes + FETCH_ROOM};
+    /* Once is enough: inside the span the leaf stays what it is. */
+    if (leaf->off == 0 || leaf->base != number - k || r->bound < number ||
+        eddy_block_tag(a, leaf->off) != leaf->tag) {
+        return 0;
+    }
+    /* The leaf's last slot is left out: behind it there is nothing to look ahead to. */
+    max = max < EDDY_TRIE_SLOTS - 1 - k ? max : EDDY_TRIE_SLOTS - 1 - k;
+    max = max < left ? max : left;
+    const struct eddy_shm_node *node = eddy_arena_raw(a, leaf->off);
     size_t n = 0;
+    while (n < max && f.end - f.at > 2 * FETCH_NAMES &&
+           fetch_one(a, &f, &node->slot[k + n], number + n, &events[n])) {
+        n++;
+    }
+    return n;
+}
+
+static size_t fetch_more(struct eddy_reader *r, struct eddy_context *c, eddy_event *events,
+                         size_t max) {
     if (eddy_room_for(&r->more, FETCH_ROOM) < 0) {
         return 0;
     }
-    struct fetch f = {.at = r->more.bytes, .end = r->more.bytes + FETCH_ROOM};
     eddy_rcu_enter(&c->thread.span);
-    /* Once is enough: inside the span the leaf stays what it is. */
-    if (leaf->off != 0 && leaf->base == r->at + 1 - k &&
-        eddy_block_tag(a, leaf->off) == leaf->tag) {
-        const struct eddy_shm_node *node = eddy_arena_raw(a, leaf->off);
-        while (n < max && k < EDDY_TRIE_SLOTS - 1 && r->at < r->bound &&
-               f.end - f.at > 2 * FETCH_NAMES &&
-               fetch_one(r, &f, &node->slot[k], r->at + 1, &events[n])) {
-            r->at++;
-            k++;
-            n++;
-        }
-    }
+    size_t n = fetch_leaf(r, events, max);
     eddy_rcu_leave(&c->thread.span);
+    r->at += n;
     return n;
 }
 

@@ -4,8 +4,6 @@
 
 #include "apply.h"
 
-enum { FETCH_AHEAD = 512 };
-
 /* What is going to be written, and where. */
 struct direct {
     struct eddy_plan_known *known;
@@ -194,9 +192,6 @@ int eddy_append_direct(const struct eddy_committer *c, eddy_bytes stream, int64_
         uint64_t end = t->cursor.fill + d.bytes + eddy_event_head_size(1);
         r = commit(c, &d, expected, count, now_ns, result);
         if (r == 1) {
-            /* Where the events after the next will be. */
-            eddy_at_fetch(eddy_arena_raw(t->arena, t->cursor.base + end + FETCH_AHEAD),
-                          end - t->cursor.fill + EDDY_LINE);
             t->cursor.fill = end;
         } else {
             set_fill(t, t->cursor.fill); /* before anything is written over the blocks */

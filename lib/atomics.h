@@ -68,14 +68,6 @@ static inline void eddy_at_max(eddy_word *p, uint64_t v) {
     }
 }
 
-/* Fetches the lines of [p, p + n) for writing, ahead of need: a locked instruction waits for every
- * store before it, so a store to a line that is not in the cache costs its whole way to memory. */
-static inline void eddy_at_fetch(const void *p, size_t n) {
-    for (size_t i = 0; i < n; i += 64) {
-        __builtin_prefetch((const char *)p + i, 1, 3);
-    }
-}
-
 static inline void eddy_at_pause(void) {
 #if defined(__x86_64__)
     __builtin_ia32_pause();

@@ -21,19 +21,25 @@ static int give(void *to, uint32_t size, void *from, size_t full, size_t least) 
     return 0;
 }
 
-int eddy_info(eddy_store *s, eddy_facts *facts) {
+/* The totals as of now: in now->now, for now->seq transactions. */
+static int totals(struct eddy_store *s, struct eddy_instant *now) {
     struct eddy_context *c;
-    struct eddy_instant now = {0};
-    struct eddy_arena *a = &s->arena;
     int r = eddy_store_context(s, true, &c);
     if (r < 0) {
         return r;
     }
-    eddy_instant_renew(&now, &c->thread);
+    eddy_instant_renew(now, &c->thread);
     eddy_rcu_enter(&c->thread.span);
-    r = eddy_instant_take(&now, &c->thread);
+    r = eddy_instant_take(now, &c->thread);
     eddy_rcu_leave(&c->thread.span);
-    eddy_instant_fini(&now);
+    eddy_instant_fini(now);
+    return r;
+}
+
+int eddy_info(eddy_store *s, eddy_facts *facts) {
+    struct eddy_instant now = {0};
+    struct eddy_arena *a = &s->arena;
+    int r = totals(s, &now);
     if (r < 0) {
         return r;
     }
@@ -60,18 +66,9 @@ int eddy_info(eddy_store *s, eddy_facts *facts) {
 }
 
 int eddy_stats(eddy_store *s, eddy_counts *counts) {
-    struct eddy_context *c;
     struct eddy_instant now = {0};
     struct eddy_arena *a = &s->arena;
-    int r = eddy_store_context(s, true, &c);
-    if (r < 0) {
-        return r;
-    }
-    eddy_instant_renew(&now, &c->thread);
-    eddy_rcu_enter(&c->thread.span);
-    r = eddy_instant_take(&now, &c->thread);
-    eddy_rcu_leave(&c->thread.span);
-    eddy_instant_fini(&now);
+    int r = totals(s, &now);
     if (r < 0) {
         return r;
     }

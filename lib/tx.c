@@ -55,6 +55,14 @@ static inline void clear_result(eddy_result *r) {
     r->stream[0] = 0;
 }
 
+/* A try that was lost has left its offsets there; an error has none. */
+static inline int refused(int r, eddy_result *result) {
+    if (r != EDDY_ECONFLICT) {
+        clear_result(result);
+    }
+    return r;
+}
+
 static int check_expected(int64_t expected) {
     if (expected < EDDY_EXISTS) {
         return eddy_error_set(EDDY_EINVAL,
@@ -127,7 +135,7 @@ int eddy_append(eddy_store *store, eddy_bytes stream, int64_t expected,
     int64_t now = eddy_store_now(store);
     r = eddy_append_direct(&committer, stream, expected, events, count, now, result);
     if (r != 0) {
-        return r < 0 ? r : 0;
+        return r < 0 ? refused(r, result) : 0;
     }
     r = fill(c, stream, expected, events, count);
     if (r == 0) {
@@ -137,7 +145,7 @@ int eddy_append(eddy_store *store, eddy_bytes stream, int64_t expected,
         eddy_thread_count(&c->thread, EDDY_COUNT_REFUSALS, 1);
     }
     eddy_batch_clear(&c->batch);
-    return r;
+    return r < 0 ? refused(r, result) : r;
 }
 
 /* ---- transactions ---- */
@@ -236,7 +244,7 @@ int eddy_tx_commit(eddy_tx *tx, eddy_result *result) {
     r = commit(c, &tx->batch, result);
     tx->state = r < 0 ? EDDY_TX_SPENT : EDDY_TX_COMMITTED;
     tx->first_offset = result->first_offset;
-    return r;
+    return r < 0 ? refused(r, result) : r;
 }
 
 int eddy_tx_placed(const eddy_tx *tx, uint32_t k, uint64_t *offset, uint64_t *version) {

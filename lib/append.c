@@ -3,6 +3,7 @@
 #include <string.h>
 
 #include "apply.h"
+#include "gone.h"
 
 /* What is going to be written, and where. */
 struct direct {
@@ -21,7 +22,7 @@ struct direct {
 static inline bool find(struct eddy_plan *p, eddy_bytes name, uint64_t hash, struct direct *d) {
     struct eddy_arena *a = p->thread->arena;
     struct eddy_plan_known *k = eddy_plan_known(p, hash);
-    if (k->desc == 0 || k->hash != hash || eddy_block_tag(a, k->desc) != k->desc_tag) {
+    if (k->desc == 0 || k->hash != hash || !eddy_view_holds(&p->view, k->desc, k->desc_tag)) {
         return false;
     }
     d->known = k;
@@ -56,11 +57,11 @@ static inline bool write_blocks(struct eddy_thread *t, const eddy_new_event *eve
     return true;
 }
 
-static void set_fill(struct eddy_thread *t, uint64_t fill) {
+static void set_fill(struct eddy_thread *t, uint64_t fill, uint32_t events) {
     struct eddy_shm_extent *e =
         eddy_extent_line(t->arena, eddy_arena_extent_of(t->arena, t->cursor.base));
     /* [append.P1] release: pairs with [check.C1]. As [batch.P1]: whole blocks below the mark. */
-    eddy_st_rel(&e->fill, fill);
+    eddy_st_rel(&e->fill, EDDY_FILL(events, fill));
 }
 
 /* Slots for `count` numbers in the leaf that was used last, or NULL. */
@@ -68,11 +69,11 @@ static inline eddy_word *near_slots(const struct eddy_view *v, const struct eddy
                                     uint64_t number, size_t count) {
     uint64_t k = number & (EDDY_TRIE_SLOTS - 1);
     if (leaf->off == 0 || leaf->base != number - k || k + count > EDDY_TRIE_SLOTS ||
-        eddy_block_tag(v->arena, leaf->off) != leaf->tag) {
+        !eddy_view_holds(v, leaf->off, leaf->tag)) {
         return NULL;
     }
     struct eddy_shm_node *node = eddy_arena_raw(v->arena, leaf->off);
-    return eddy_view_covers(v, &node->block) ? &node->slot[k] : NULL;
+    return &node->slot[k];
 }
 
 static inline eddy_word *version_slots(const struct eddy_view *v, const struct direct *d,
@@ -91,7 +92,9 @@ static inline size_t evaluate(struct eddy_plan *p, struct direct *d, int64_t exp
     const struct eddy_view *v = &p->view;
     struct eddy_arena *a = v->arena;
     uint64_t base = eddy_view_load(v, &d->stream->version);
-    if (base >> 62 != 0 || !eddy_commit_holds(expected, base)) {
+    uint64_t limits = eddy_view_load(v, &a->super->limits_root);
+    if (base >> 62 != 0 || eddy_gone_removed(v, d->stream) ||
+        (limits != 0 && !EDDY_IS_TOMB(limits)) || !eddy_commit_holds(expected, base, true)) {
         return 0;
     }
     d->offsets = near_slots(v, &p->tail, t->first_offset, count);
@@ -129,7 +132,6 @@ static inline size_t evaluate(struct eddy_plan *p, struct direct *d, int64_t exp
     eddy_st_rlx(w++, EDDY_REDO(EDDY_REDO_MAX, 1, eddy_arena_off(a, &d->stream->version)));
     eddy_st_rlx(w++, d->version);
     t->after.next_offset += count;
-    t->after.events_in += count;
     t->after.bytes_in += d->bytes;
     t->groups = d->known->groups;
     result->first_offset = t->first_offset;
@@ -169,7 +171,8 @@ static int commit(const struct eddy_committer *c, struct direct *d, int64_t expe
         if (n == 0) {
             return 0;
         }
-        set_fill(c->thread, d->at + d->bytes + eddy_event_head_size(1) - c->thread->cursor.base);
+        set_fill(c->thread, d->at + d->bytes + eddy_event_head_size(1) - c->thread->cursor.base,
+                 c->thread->cursor.events + (uint32_t)count);
         if (eddy_commit_try(c->thread, &t, NULL, n) == 1) {
             apply(c->thread, d, count, &t);
             return 1;
@@ -193,8 +196,9 @@ int eddy_append_direct(const struct eddy_committer *c, eddy_bytes stream, int64_
         r = commit(c, &d, expected, count, now_ns, result);
         if (r == 1) {
             t->cursor.fill = end;
+            t->cursor.events += (uint32_t)count;
         } else {
-            set_fill(t, t->cursor.fill); /* before anything is written over the blocks */
+            set_fill(t, t->cursor.fill, t->cursor.events); /* before anything is written over the blocks */
         }
     }
     eddy_rcu_leave(&t->span);

@@ -18,7 +18,7 @@ static int corrupt(uint64_t seq) {
                           (unsigned long long)seq);
 }
 
-/* The words that a record may change: cells of roots, and what lies in extents. */
+/* The words that a record may change: cells of roots, floor and cuts, and what lies in extents. */
 static eddy_word *target(struct eddy_arena *a, uint64_t off, unsigned count) {
     if (off % 8 != 0) {
         return NULL;
@@ -28,10 +28,12 @@ static eddy_word *target(struct eddy_arena *a, uint64_t off, unsigned count) {
     }
     uint64_t names = eddy_arena_off(a, a->names);
     uint64_t roots = offsetof(struct eddy_shm_super, offsets_root);
+    uint64_t maxima = offsetof(struct eddy_shm_super, floor);
     bool in_names =
         off >= names && off + 8 * (uint64_t)count <= names + (UINT64_C(8) << EDDY_NAME_ROOT_BITS);
-    bool in_roots = off >= roots && off + 8 * (uint64_t)count <= roots + 16;
-    return in_names || in_roots ? eddy_arena_raw(a, off) : NULL;
+    bool in_roots = off >= roots && off + 8 * (uint64_t)count <= roots + 24;
+    bool in_maxima = off >= maxima && off + 8 * (uint64_t)count <= maxima + 16;
+    return in_names || in_roots || in_maxima ? eddy_arena_raw(a, off) : NULL;
 }
 
 /* One entry, whole and checked. */

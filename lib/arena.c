@@ -19,7 +19,7 @@
 #include "error.h"
 #include "platform.h"
 
-enum { GROW_MIN = 8, GROW_MAX = 16, FIRST_EXTENTS = 8 };
+enum { GROW_MIN = 8, GROW_MAX = 16, FIRST_EXTENTS = 8, BITS_PER_PAGE = 4096 * 8 };
 
 static uint64_t page_up(uint64_t x) {
     return (x + 4095) & ~UINT64_C(4095);
@@ -95,6 +95,8 @@ static void adopt(struct eddy_arena *a, const struct eddy_shm_super *s, void *ba
     a->super = base;
     a->ring = eddy_arena_raw(a, s->ring_off);
     a->extents = eddy_arena_raw(a, s->states_off);
+    a->maps = eddy_arena_raw(a, s->maps_off);
+    a->map_words = (s->states_off - s->maps_off) / EDDY_MAPS / 8;
     a->members = eddy_arena_raw(a, s->members_off);
     a->threads = eddy_arena_raw(a, s->threads_off);
     a->readers = eddy_arena_raw(a, s->readers_off);
@@ -150,9 +152,9 @@ static void init_super(struct eddy_shm_super *s, const struct eddy_shm_super *pl
 static int create_in(struct eddy_arena *a, const char *path, const struct eddy_shm_super *plan,
                      const struct eddy_arena_options *o) {
     void *base = NULL;
-    int r = eddy_platform_reserve(a->fd, 0, plan->states_off);
+    int r = eddy_platform_reserve(a->fd, 0, plan->maps_off);
     if (r < 0) {
-        return full(a, plan->states_off, r);
+        return full(a, plan->maps_off, r);
     }
     r = eddy_platform_map(a->fd, plan->cap, false, &base);
     if (r < 0) {
@@ -364,16 +366,29 @@ int eddy_arena_fd(struct eddy_arena *a) {
     return fd;
 }
 
+/* Reserves the pages of [from, from + len) of a region. */
+static int reserve_pages(int fd, uint64_t from, uint64_t len) {
+    uint64_t low = from & ~UINT64_C(4095);
+    return eddy_platform_reserve(fd, low, page_up(from + len) - low);
+}
+
 static int reserve_extents(struct eddy_arena *a, uint64_t from, uint64_t n) {
     int fd = eddy_arena_fd(a);
     if (fd < 0) {
         return fd;
     }
-    uint64_t states = eddy_arena_off(a, a->extents);
     uint64_t line = sizeof(struct eddy_shm_extent);
-    uint64_t s0 = (states + from * line) & ~UINT64_C(4095);
-    uint64_t s1 = page_up(states + (from + n) * line);
-    int r = eddy_platform_reserve(fd, s0, s1 - s0);
+    int r = 0;
+    for (unsigned m = 0; r == 0 && m < EDDY_MAPS; m++) {
+        uint64_t map = eddy_arena_off(a, a->maps + m * a->map_words);
+        /* A page of a map is that of many extents: mostly it is there already. */
+        if (from == 0 || (from - 1) / BITS_PER_PAGE != (from + n - 1) / BITS_PER_PAGE) {
+            r = reserve_pages(fd, map + from / 8, n / 8 + 1);
+        }
+    }
+    if (r == 0) {
+        r = reserve_pages(fd, eddy_arena_off(a, a->extents) + from * line, n * line);
+    }
     if (r == 0) {
         r = eddy_platform_reserve(fd, eddy_arena_extent_off(a, (uint32_t)from),
                                   n * EDDY_EXTENT_SIZE);
@@ -407,6 +422,20 @@ int eddy_arena_grow(struct eddy_arena *a, uint32_t n) {
     eddy_platform_populate(eddy_arena_raw(a, eddy_arena_extent_off(a, (uint32_t)from)),
                            step * EDDY_EXTENT_SIZE);
     return 0;
+}
+
+int eddy_arena_punch(struct eddy_arena *a, uint32_t idx) {
+    int fd = eddy_arena_fd(a);
+    int r = fd < 0 ? fd
+                   : eddy_platform_punch(fd, eddy_arena_extent_off(a, idx), EDDY_EXTENT_SIZE);
+    return r < 0 ? eddy_arena_error(r, "fallocate(PUNCH_HOLE)", shown(a)) : 0;
+}
+
+int eddy_arena_refill(struct eddy_arena *a, uint32_t idx) {
+    int fd = eddy_arena_fd(a);
+    int r = fd < 0 ? fd
+                   : eddy_platform_reserve(fd, eddy_arena_extent_off(a, idx), EDDY_EXTENT_SIZE);
+    return r < 0 ? full(a, EDDY_EXTENT_SIZE, r) : 0;
 }
 
 uint64_t eddy_arena_reserved(struct eddy_arena *a) {

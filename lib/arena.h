@@ -21,6 +21,8 @@ struct eddy_arena {
     struct eddy_shm_member *members;
     struct eddy_shm_thread *threads;
     struct eddy_shm_reader *readers;
+    eddy_word *maps;
+    uint64_t map_words;    /* of each */
     eddy_word *names;      /* cells of the name trie's root */
     eddy_word *waits;      /* the mask of all readers that sleep */
     unsigned char *groups; /* wait groups, group_size bytes each */
@@ -66,6 +68,9 @@ int eddy_arena_open(struct eddy_arena *arena, const char *path, int fd, bool rea
 void eddy_arena_close(struct eddy_arena *arena);
 /* Reserves at least n more extents. EDDY_EFULL says why not and what to do. */
 int eddy_arena_grow(struct eddy_arena *arena, uint32_t n);
+/* Takes the memory of an extent from it, or gives it some again. 0 or an error. */
+int eddy_arena_punch(struct eddy_arena *arena, uint32_t idx);
+int eddy_arena_refill(struct eddy_arena *arena, uint32_t idx);
 /* The descriptor of the file: the one that was opened, or, if something like close_range() took it,
  * a new one by name; or a negative errno. */
 int eddy_arena_fd(struct eddy_arena *arena);

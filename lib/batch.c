@@ -42,6 +42,7 @@ void eddy_batch_fini(struct eddy_batch *b) {
     free(b->part_streams.at);
     free(b->conditions.at);
     free(b->pieces.at);
+    free(b->cuts.at);
     free(b->names.at);
     free(b->table.at);
     memset(b, 0, sizeof *b);
@@ -54,6 +55,10 @@ void eddy_batch_clear(struct eddy_batch *b) {
     b->part_streams.count = 0;
     b->conditions.count = 0;
     b->pieces.count = 0;
+    b->cuts.count = 0;
+    b->limits = NULL;
+    b->enforce = false;
+    b->drop = 0;
     b->names.count = 0;
     if (b->table.count > 0) {
         memset(b->table.at, 0, b->table.room * sizeof *b->table.at);
@@ -166,17 +171,27 @@ int eddy_batch_expect(struct eddy_batch *b, uint32_t stream, int64_t expected) {
     return 0;
 }
 
+int eddy_batch_cut(struct eddy_batch *b, uint32_t stream, uint32_t kind, uint64_t version) {
+    if (!ROOM(b->cuts)) {
+        return no_memory();
+    }
+    b->cuts.at[b->cuts.count++] =
+        (struct eddy_batch_cut){.stream = stream, .kind = kind, .version = version};
+    return 0;
+}
+
 /* ---- events ---- */
 
 static struct eddy_batch_piece *last_piece(struct eddy_batch *b) {
     return &b->pieces.at[b->pieces.count - 1];
 }
 
-static void set_fill(struct eddy_arena *a, const struct eddy_batch_piece *p, uint64_t fill) {
+static void set_fill(struct eddy_arena *a, const struct eddy_batch_piece *p, uint64_t fill,
+                     uint32_t events) {
     struct eddy_shm_extent *e = eddy_extent_line(a, eddy_arena_extent_of(a, p->base));
     /* [batch.P1] release: pairs with [check.C1]. The blocks below the mark are whole. Death after:
      * they are judged by whether the index leads to them. */
-    eddy_st_rel(&e->fill, fill);
+    eddy_st_rel(&e->fill, EDDY_FILL(events, fill));
 }
 
 /* Places the head behind the part's last event, and tells the events where it is. */
@@ -198,13 +213,19 @@ static void close_part(struct eddy_batch *b, struct eddy_thread *t) {
         uint64_t off = b->events.at[part->first + i].off;
         eddy_event_set_head(eddy_arena_raw(t->arena, off), part->head - part->base);
     }
-    set_fill(t->arena, p, p->end);
+    set_fill(t->arena, p, p->end, p->end_events);
     b->open = false;
 }
 
 static void add_piece(struct eddy_batch *b, struct eddy_cursor c, uint32_t run) {
     b->pieces.at[b->pieces.count++] = (struct eddy_batch_piece){
-        .base = c.base, .fill = c.fill, .size = c.size, .run = run, .end = c.fill};
+        .base = c.base,
+        .fill = c.fill,
+        .size = c.size,
+        .run = run,
+        .events = c.events,
+        .end = c.fill,
+        .end_events = c.events};
 }
 
 static void open_part(struct eddy_batch *b) {
@@ -220,13 +241,16 @@ static bool resume(struct eddy_thread *t, uint64_t need, struct eddy_cursor *c) 
         return false;
     }
     /* [batch.R1] relaxed: ours since it was taken, which acquired it */
-    uint64_t fill = eddy_ld_rlx(&eddy_extent_line(t->arena, idx)->fill);
+    uint64_t mark = eddy_ld_rlx(&eddy_extent_line(t->arena, idx)->fill);
+    uint64_t fill = EDDY_FILL_BYTES(mark);
     if (fill % 8 != 0 || fill > EDDY_EXTENT_SIZE || EDDY_EXTENT_SIZE - fill < need) {
         eddy_extent_seal(t->arena, idx);
         return false;
     }
-    *c = (struct eddy_cursor){
-        .base = eddy_arena_extent_off(t->arena, idx), .fill = fill, .size = EDDY_EXTENT_SIZE};
+    *c = (struct eddy_cursor){.base = eddy_arena_extent_off(t->arena, idx),
+                              .fill = fill,
+                              .size = EDDY_EXTENT_SIZE,
+                              .events = EDDY_FILL_EVENTS(mark)};
     return true;
 }
 
@@ -342,10 +366,12 @@ static size_t fill_part(struct eddy_batch *b, struct eddy_thread *t, uint32_t st
             *data = at;
         }
         b->events.at[b->events.count++] =
-            (struct eddy_batch_event){.off = p->base + p->end, .stream = stream, .k = s->events};
+            (struct eddy_batch_event){
+                .off = p->base + p->end, .bytes = size, .stream = stream, .k = s->events};
         part->events++;
         s->events++;
         p->end += size;
+        p->end_events++;
     }
     s->bytes += p->end - from;
     b->bytes += p->end - from;
@@ -403,11 +429,13 @@ void eddy_batch_write_heads(struct eddy_batch *b, struct eddy_arena *a, uint64_t
 /* ---- ends ---- */
 
 /* The last piece that can be filled on is the thread's cursor again. */
-static void give_back(struct eddy_thread *t, const struct eddy_batch_piece *p, uint64_t fill) {
+static void give_back(struct eddy_thread *t, const struct eddy_batch_piece *p, uint64_t fill,
+                      uint32_t events) {
     if (p->run > 1) {
         eddy_extent_seal(t->arena, eddy_arena_extent_of(t->arena, p->base));
     } else if (t->cursor.base == 0) {
-        t->cursor = (struct eddy_cursor){.base = p->base, .fill = fill, .size = p->size};
+        t->cursor = (struct eddy_cursor){
+            .base = p->base, .fill = fill, .size = p->size, .events = events};
     } else {
         leave_piece(t->arena, p->base, fill, p->size);
     }
@@ -419,7 +447,7 @@ void eddy_batch_keep(struct eddy_batch *b, struct eddy_thread *t) {
         for (uint32_t k = 1; k < p->run; k++) {
             eddy_extent_seal(t->arena, eddy_arena_extent_of(t->arena, p->base) + k);
         }
-        give_back(t, p, p->end);
+        give_back(t, p, p->end, p->end_events);
     }
     b->pieces.count = 0;
 }
@@ -431,8 +459,8 @@ void eddy_batch_drop(struct eddy_batch *b, struct eddy_thread *t) {
             eddy_extent_give(t->arena, eddy_arena_extent_of(t->arena, p->base), p->run);
         } else {
             /* The mark goes back before anything is written over what it covered. */
-            set_fill(t->arena, p, p->fill);
-            give_back(t, p, p->fill);
+            set_fill(t->arena, p, p->fill, p->events);
+            give_back(t, p, p->fill, p->events);
         }
     }
     b->pieces.count = 0;

@@ -14,6 +14,7 @@ struct eddy_batch_stream {
     uint64_t desc_tag; /* its life */
     uint64_t fresh;    /* the private descriptor that will be linked if it is not there */
     uint64_t base;     /* version before this transaction, as evaluated last */
+    uint64_t planned;  /* bytes of its events that were planned so far */
     uint64_t bytes;
     uint32_t name_at; /* in names */
     uint32_t name_len;
@@ -21,10 +22,12 @@ struct eddy_batch_stream {
     uint32_t part;       /* the last part that has it, + 1 */
     uint32_t part_at;    /* which of that part's streams it is */
     uint32_t part_first; /* events of it before that part */
+    bool there;          /* it is there before the transaction's events, as evaluated last */
 };
 
 struct eddy_batch_event {
     uint64_t off; /* of its block */
+    uint64_t bytes;
     uint32_t stream;
     uint32_t k; /* which of its stream's events here */
 };
@@ -48,13 +51,23 @@ struct eddy_batch_condition {
     int64_t expected;
 };
 
+/* What is to be removed: of a stream as it is before the transaction's events. */
+enum { EDDY_CUT_TRUNCATE, EDDY_CUT_DELETE, EDDY_CUT_EMPTY, EDDY_CUT_FORGET };
+struct eddy_batch_cut {
+    uint32_t stream;
+    uint32_t kind;
+    uint64_t version; /* of EDDY_CUT_TRUNCATE: the last to go */
+};
+
 /* An extent, or a run of them, that the batch has used. */
 struct eddy_batch_piece {
     uint64_t base;
     uint64_t fill; /* bytes when the batch came, and */
     uint64_t size; /* bytes it may hold */
     uint32_t run;
-    uint64_t end; /* bytes now */
+    uint32_t events; /* in it when the batch came, and */
+    uint64_t end;    /* bytes now */
+    uint32_t end_events;
 };
 
 #define EDDY_VECTOR(type)                                                                          \
@@ -71,9 +84,14 @@ struct eddy_batch {
     EDDY_VECTOR(struct eddy_batch_part_stream) part_streams;
     EDDY_VECTOR(struct eddy_batch_condition) conditions;
     EDDY_VECTOR(struct eddy_batch_piece) pieces;
+    EDDY_VECTOR(struct eddy_batch_cut) cuts;
     EDDY_VECTOR(unsigned char) names;
     EDDY_VECTOR(uint32_t) table; /* hash -> stream + 1; room is a power of two, or none is used */
     uint64_t bytes;              /* of all event blocks */
+    const eddy_limits *limits;   /* to be set; NULL: none */
+    uint64_t drop;               /* events that are to be dropped at least, with `enforce` */
+    bool more;                   /* said by its commit: the limits want more to go */
+    bool enforce;                /* drop what the limits let nobody keep, events or not */
     bool open;                   /* the last piece is being filled, with the last part */
 };
 
@@ -83,6 +101,7 @@ void eddy_batch_fini(struct eddy_batch *batch);
 /* The number of a stream in the batch, noted if it is new: or EDDY_ENOMEM. */
 int64_t eddy_batch_stream(struct eddy_batch *batch, struct eddy_arena *arena, eddy_bytes name);
 int eddy_batch_expect(struct eddy_batch *batch, uint32_t stream, int64_t expected);
+int eddy_batch_cut(struct eddy_batch *batch, uint32_t stream, uint32_t kind, uint64_t version);
 /* Adds events; *data (if not NULL) is where the last one's data is to be, if it has no pointer. */
 int eddy_batch_append(struct eddy_batch *batch, struct eddy_thread *thread, uint32_t stream,
                       const eddy_new_event *events, size_t count, void **data);

@@ -51,6 +51,13 @@ static inline void *eddy_block_at(struct eddy_arena *arena, uint64_t off, unsign
     return off % EDDY_LINE == 0 ? eddy_arena_at(arena, off, (uint64_t)class_ * EDDY_LINE) : NULL;
 }
 
+/* The state a block is in now. */
+static inline unsigned eddy_block_state(const struct eddy_arena *arena, uint64_t off) {
+    const struct eddy_shm_block *b = eddy_arena_raw(arena, off);
+    /* [block.C3] acquire: pairs with [block.P1], [reclaim.P1], [reclaim.P2] */
+    return EDDY_STATE_OF(eddy_ld_acq(&b->state));
+}
+
 /* Which life of which block this is: the generations of the extent and of the block. A cached
  * offset means the same block as long as its tag is the same. The block must lie in the arena. */
 static inline uint64_t eddy_block_tag(const struct eddy_arena *arena, uint64_t off) {

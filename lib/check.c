@@ -10,6 +10,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "gone.h"
 #include "look.h"
 #include "reader.h"
 
@@ -56,7 +57,7 @@ static void check_event(struct check *k, uint64_t offset, const eddy_word *slot,
     } else if (r == 1 && raw.offset != offset) {
         report(k, "event", "offset %llu leads to an event of offset %llu", o,
                (unsigned long long)raw.offset);
-    } else if (r == 1) {
+    } else if (r == 1 && !eddy_gone_event(v, offset, raw.version, more.stream)) {
         struct eddy_shm_stream *d = eddy_stream_at(v->arena, more.stream);
         eddy_word *version = NULL;
         k->events++;
@@ -64,7 +65,8 @@ static void check_event(struct check *k, uint64_t offset, const eddy_word *slot,
         int got = d ? eddy_stream_slot(v, d, raw.version ? raw.version : 1, NULL, &version) : -1;
         if (!d) {
             report(k, "event", "offset %llu names no stream", o);
-        } else if (got != 1 || eddy_view_load(v, version) != offset) {
+        } else if ((got != 1 || eddy_view_load(v, version) != offset) &&
+                   eddy_view_load(v, slot) == ref) {
             report(k, "streams", "version %llu of stream '%.*s' does not lead to offset %llu",
                    (unsigned long long)raw.version, (int)eddy_stream_name(d).len,
                    (const char *)eddy_stream_name(d).ptr, o);
@@ -73,48 +75,61 @@ static void check_event(struct check *k, uint64_t offset, const eddy_word *slot,
     free(room.bytes);
 }
 
+static void check_totals(struct check *k) {
+    const struct eddy_ring_copy *now = &k->now.now;
+    if (k->wrong > 0 || !eddy_instant_holds(&k->now, &k->context->thread)) {
+        return; /* it went on meanwhile */
+    }
+    if (k->events != eddy_ring_events(now)) {
+        report(k, "record", "%llu events are there, but the totals say %llu",
+               (unsigned long long)k->events, (unsigned long long)eddy_ring_events(now));
+    } else if (k->bytes != eddy_ring_bytes(now)) {
+        report(k, "record", "events have %llu bytes, but the totals say %llu",
+               (unsigned long long)k->bytes, (unsigned long long)eddy_ring_bytes(now));
+    }
+}
+
 static void check_events(struct check *k) {
-    struct eddy_arena *a = k->now.view.arena;
+    const struct eddy_view *v = &k->now.view;
+    eddy_word *root = &v->arena->super->offsets_root;
     struct eddy_trie_leaf leaf = {0};
     uint64_t head = k->now.now.next_offset - 1;
-    if (head > most_events(k)) {
-        report(k, "record", "the last offset is %llu: more than there is room for",
-               (unsigned long long)head);
+    if (eddy_ring_events(&k->now.now) > most_events(k)) {
+        report(k, "record", "there are %llu events: more than there is room for",
+               (unsigned long long)eddy_ring_events(&k->now.now));
         return;
     }
-    for (uint64_t o = 1; o <= head && k->wrong < 100; o++) {
+    for (uint64_t o = k->now.now.floor + 1; o <= head && k->wrong < 100; o++) {
         eddy_word *slot = NULL;
-        int r = eddy_trie_slot_near(&k->now.view, &a->super->offsets_root, o, &leaf, &slot);
-        uint64_t ref = r == 1 ? eddy_view_load(&k->now.view, slot) : 0;
-        if (r < 0 || ref == 0) {
+        uint64_t span = 0;
+        int r = eddy_trie_slot_near(v, root, o, &leaf, &slot);
+        uint64_t ref = r == 1 ? eddy_view_load(v, slot) : 0;
+        if (r == 0) {
+            r = eddy_trie_walk(v, root, o, &slot, &span);
+        }
+        if (span != 0) {
+            o |= span - 1; /* removed together */
+        } else if (r < 0 || (ref == 0 && o > eddy_gone_floor(v))) {
             report(k, "trie", "offset %llu is not in the index%s%s", (unsigned long long)o,
                    r < 0 ? ": " : "", r < 0 ? eddy_errmsg() : "");
-        } else if (!EDDY_IS_TOMB(ref)) {
+        } else if (ref != 0 && !EDDY_IS_TOMB(ref)) {
             check_event(k, o, slot, ref);
         }
     }
-    if (k->wrong == 0 && k->events != k->now.now.events_in - k->now.now.events_out) {
-        report(k, "record", "%llu events are there, but the totals say %llu",
-               (unsigned long long)k->events,
-               (unsigned long long)(k->now.now.events_in - k->now.now.events_out));
-    }
-    if (k->wrong == 0 && k->bytes != k->now.now.bytes_in - k->now.now.bytes_out) {
-        report(k, "record", "events have %llu bytes, but the totals say %llu",
-               (unsigned long long)k->bytes,
-               (unsigned long long)(k->now.now.bytes_in - k->now.now.bytes_out));
-    }
+    check_totals(k);
 }
 
 /* ---- streams ---- */
 
+/* Does each version that is there lead to an offset, each to a later one? */
 static void check_versions(struct check *k, struct eddy_shm_stream *d) {
     const struct eddy_view *v = &k->now.view;
     struct eddy_trie_leaf leaf = {0};
     uint64_t last = eddy_view_load(v, &d->version);
     uint64_t before = 0;
     eddy_bytes name = eddy_stream_name(d);
-    uint64_t gone = eddy_view_load(v, &d->first);
-    if (last > most_events(k) || gone > last) {
+    uint64_t gone = 0;
+    if (eddy_gone_versions(v, d, &gone) < 0 || gone > last || last - gone > most_events(k)) {
         report(k, "streams", "stream '%.*s' is at version %llu: that cannot be", (int)name.len,
                (const char *)name.ptr, (unsigned long long)last);
         return;
@@ -123,7 +138,7 @@ static void check_versions(struct check *k, struct eddy_shm_stream *d) {
         eddy_word *slot = NULL;
         int r = eddy_stream_slot(v, d, n, &leaf, &slot);
         uint64_t offset = r == 1 ? eddy_view_load(v, slot) : 0;
-        if (offset <= before) {
+        if (offset <= before && (eddy_gone_versions(v, d, &gone) < 0 || n > gone)) {
             report(k, "streams", "version %llu of stream '%.*s' leads to offset %llu, after %llu",
                    (unsigned long long)n, (int)name.len, (const char *)name.ptr,
                    (unsigned long long)offset, (unsigned long long)before);
@@ -145,7 +160,8 @@ static void check_stream(struct check *k, uint64_t number, uint64_t off) {
     if (eddy_ld_rlx(&d->hash) != hash || eddy_ld_rlx(&d->number) != number) {
         report(k, "streams", "the descriptor of stream '%.*s' is damaged", (int)name.len,
                (const char *)name.ptr);
-    } else if (eddy_stream_find(v, name, hash) != (int64_t)off) {
+    } else if (eddy_stream_find(v, name, hash) != (int64_t)off &&
+               eddy_block_state(v->arena, off) < EDDY_CONDEMNED) {
         report(k, "streams", "stream '%.*s' is not found by its name", (int)name.len,
                (const char *)name.ptr);
     }
@@ -156,15 +172,24 @@ static void check_streams(struct check *k) {
     struct eddy_arena *a = k->now.view.arena;
     struct eddy_trie_leaf leaf = {0};
     uint64_t last = k->now.now.streams_in;
-    if (last > most_events(k)) {
+    if (k->now.now.names > most_events(k)) {
         report(k, "record", "there are %llu streams: more than there is room for",
-               (unsigned long long)last);
+               (unsigned long long)k->now.now.names);
         return;
     }
     for (uint64_t n = 1; n <= last && k->wrong < 100; n++) {
         eddy_word *slot = NULL;
+        uint64_t span = 0;
         int r = eddy_trie_slot_near(&k->now.view, &a->super->streams_root, n, &leaf, &slot);
-        check_stream(k, n, r == 1 ? eddy_view_load(&k->now.view, slot) : 0);
+        uint64_t off = r == 1 ? eddy_view_load(&k->now.view, slot) : 0;
+        if (r == 0) {
+            r = eddy_trie_walk(&k->now.view, &a->super->streams_root, n, &slot, &span);
+        }
+        if (span != 0) {
+            n |= span - 1; /* forgotten together */
+        } else if (!EDDY_IS_TOMB(off)) {
+            check_stream(k, n, off);
+        }
     }
 }
 
@@ -180,11 +205,12 @@ static void check_block(void *arg, uint64_t off, uint64_t state, unsigned class_
     } else if (EDDY_STATE_OF(state) == EDDY_LINKED) {
         uint64_t shape = eddy_trie_shape(b);
         unsigned kind = EDDY_SHAPE_KIND(shape);
-        if ((kind != EDDY_BLOCK_NODE && kind != EDDY_BLOCK_STREAM) ||
+        if (kind < EDDY_BLOCK_NODE || kind > EDDY_BLOCK_LIMITS ||
             (kind == EDDY_BLOCK_NODE && EDDY_NODE_CLASS(EDDY_SHAPE_BITS(shape)) != class_)) {
             report(k, "block", "block at byte %llu has a shape that cannot be: %016llx",
                    (unsigned long long)off, (unsigned long long)shape);
-        } else if (!eddy_stream_block_linked(&k->now.view, off)) {
+        } else if (!eddy_stream_block_linked(&k->now.view, off) &&
+                   eddy_block_state(a, off) == EDDY_LINKED) {
             report(k, "block", "block at byte %llu is linked, but nothing leads to it",
                    (unsigned long long)off);
         }
@@ -231,7 +257,8 @@ static void check_fills(struct check *k) {
         /* [check.C1] acquire: pairs with [batch.P1], [append.P1]: blocks below the mark are whole;
          * extents that are being filled are left out, since a batch that failed takes its mark back
          */
-        uint64_t fill = eddy_ld_acq(&e->fill);
+        uint64_t mark = eddy_ld_acq(&e->fill);
+        uint64_t fill = EDDY_FILL_BYTES(mark);
         uint64_t w = eddy_ld_acq(&e->state);
         uint64_t info = eddy_ld_acq(&e->info);
         bool still = EDDY_STATE_OF(w) == EDDY_PARTIAL || EDDY_STATE_OF(w) == EDDY_SEALED;
@@ -246,7 +273,7 @@ static void check_fills(struct check *k) {
         /* [check.R3] relaxed: behind the loads, by the fence in eddy_event_same(); else it went on
          * meanwhile */
         if (at != fill && eddy_event_same(e, EDDY_STATE_GEN(w)) && eddy_ld_rlx(&e->state) == w &&
-            eddy_ld_rlx(&e->fill) == fill) {
+            eddy_ld_rlx(&e->fill) == mark) {
             report(k, "event", "extent %llu has no block at byte %llu", (unsigned long long)i,
                    (unsigned long long)at);
         }

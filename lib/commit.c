@@ -19,7 +19,10 @@
 #include <string.h>
 
 #include "apply.h"
+#include "cut.h"
 #include "error.h"
+#include "gone.h"
+#include "retain.h"
 #include "wait.h"
 
 enum { LIST_WORDS_PER_EXTENT = EDDY_EXTENT_SIZE / 8, VERSION_MAX_BITS = 62 };
@@ -30,7 +33,7 @@ static int find_stream(const struct eddy_committer *c, eddy_bytes name, uint64_t
     const struct eddy_view *v = &c->plan->view;
     struct eddy_arena *a = v->arena;
     struct eddy_plan_known *k = eddy_plan_known(c->plan, hash);
-    if (k->desc != 0 && k->hash == hash && eddy_block_tag(a, k->desc) == k->desc_tag) {
+    if (k->desc != 0 && k->hash == hash && eddy_view_holds(v, k->desc, k->desc_tag)) {
         eddy_bytes n = eddy_stream_name(eddy_arena_raw(a, k->desc));
         if (n.len == name.len && memcmp(n.ptr, name.ptr, n.len) == 0) {
             *desc = k->desc;
@@ -58,7 +61,7 @@ static int resolve(const struct eddy_committer *c, struct eddy_batch *b, uint32_
     struct eddy_batch_stream *s = &b->streams.at[i];
     const struct eddy_view *v = &c->plan->view;
     struct eddy_arena *a = v->arena;
-    if (s->desc == 0 || eddy_block_tag(a, s->desc) != s->desc_tag) {
+    if (s->desc == 0 || !eddy_view_holds(v, s->desc, s->desc_tag)) {
         int r = find_stream(c, eddy_batch_name(b, i), s->hash, &s->desc);
         if (r < 0) {
             return r;
@@ -67,9 +70,12 @@ static int resolve(const struct eddy_committer *c, struct eddy_batch *b, uint32_
     }
     s->fresh = 0;
     s->base = 0;
+    s->planned = 0;
+    s->there = false;
     if (s->desc != 0) {
         struct eddy_shm_stream *d = eddy_arena_raw(a, s->desc);
         s->base = eddy_view_load(v, &d->version);
+        s->there = !eddy_gone_removed(v, d);
         if (s->base >> VERSION_MAX_BITS != 0) {
             return eddy_error_set(EDDY_ECORRUPT, "the version of a stream is damaged: run `eddy "
                                                  "check`");
@@ -93,7 +99,7 @@ static int conflict(const struct eddy_batch *b, uint32_t i, eddy_result *result)
     result->stream[name.len] = 0;
     unsigned long long actual = (unsigned long long)result->actual;
     if (k->expected == EDDY_EXISTS) {
-        return eddy_error_set(EDDY_ECONFLICT, "expected stream '%s' to exist, but it has no events",
+        return eddy_error_set(EDDY_ECONFLICT, "expected stream '%s' to exist, but it does not",
                               result->stream);
     }
     if (k->expected == EDDY_NONE) {
@@ -109,7 +115,8 @@ static int conflict(const struct eddy_batch *b, uint32_t i, eddy_result *result)
 static int check_conditions(struct eddy_batch *b, eddy_result *result) {
     for (uint32_t i = 0; i < b->conditions.count; i++) {
         const struct eddy_batch_condition *k = &b->conditions.at[i];
-        if (!eddy_commit_holds(k->expected, b->streams.at[k->stream].base)) {
+        const struct eddy_batch_stream *s = &b->streams.at[k->stream];
+        if (!eddy_commit_holds(k->expected, s->base, s->there)) {
             return conflict(b, i, result);
         }
     }
@@ -150,6 +157,8 @@ static int plan_streams(const struct eddy_committer *c, struct eddy_batch *b,
         }
         int r;
         t->groups |= UINT64_C(1) << eddy_wait_group_of(s->hash);
+        t->after.streams += !s->there;
+        t->after.names += s->desc == 0;
         if (s->desc == 0) {
             r = make_stream(c, b, i, ++t->after.streams_in);
         } else {
@@ -169,14 +178,18 @@ static int plan_streams(const struct eddy_committer *c, struct eddy_batch *b,
 
 /* Offsets lead to blocks, in pieces of as many as fit on the stack. */
 static int plan_offsets(const struct eddy_committer *c, const struct eddy_batch *b,
-                        uint64_t first_offset) {
-    uint64_t refs[256];
+                        uint64_t first_offset, uint64_t bytes_before) {
+    enum { PIECE = 256 };
+    uint64_t refs[PIECE];
+    uint64_t sums[PIECE];
     for (uint32_t i = 0; i < b->events.count;) {
-        uint32_t n = b->events.count - i < 256 ? b->events.count - i : 256;
+        uint32_t n = b->events.count - i < PIECE ? b->events.count - i : PIECE;
         for (uint32_t k = 0; k < n; k++) {
             refs[k] = b->events.at[i + k].off;
+            sums[k] = bytes_before;
+            bytes_before += b->events.at[i + k].bytes;
         }
-        struct eddy_plan_values v = {.refs = refs};
+        struct eddy_plan_values v = {.refs = refs, .sums = sums};
         int r = eddy_plan_numbers(c->plan, &c->thread->arena->super->offsets_root, &c->plan->tail,
                                   first_offset + i, n, v);
         if (r < 0) {
@@ -188,17 +201,23 @@ static int plan_offsets(const struct eddy_committer *c, const struct eddy_batch 
 }
 
 /* Versions lead to offsets, in runs of events of one stream. */
-static int plan_versions(const struct eddy_committer *c, const struct eddy_batch *b,
+static int plan_versions(const struct eddy_committer *c, struct eddy_batch *b,
                          uint64_t first_offset) {
+    enum { PIECE = 256 };
+    uint64_t sums[PIECE];
     for (uint32_t i = 0; i < b->events.count;) {
         const struct eddy_batch_event *e = &b->events.at[i];
-        uint32_t n = 1;
-        while (i + n < b->events.count && b->events.at[i + n].stream == e->stream) {
-            n++;
-        }
-        const struct eddy_batch_stream *s = &b->streams.at[e->stream];
+        struct eddy_batch_stream *s = &b->streams.at[e->stream];
         struct eddy_shm_stream *d = eddy_arena_raw(c->thread->arena, s->desc ? s->desc : s->fresh);
-        int r = eddy_plan_versions(c->plan, d, s->hash, s->base + e->k + 1, n, first_offset + i);
+        uint64_t before = s->desc ? eddy_view_load(&c->plan->view, &d->bytes_in) : 0;
+        uint32_t n = 0;
+        do {
+            sums[n] = before + s->planned;
+            s->planned += b->events.at[i + n].bytes;
+            n++;
+        } while (n < PIECE && i + n < b->events.count && b->events.at[i + n].stream == e->stream);
+        struct eddy_plan_values v = {.base = first_offset + i, .sums = sums};
+        int r = eddy_plan_versions(c->plan, d, s->hash, s->base + e->k + 1, n, v);
         if (r < 0) {
             return r;
         }
@@ -207,7 +226,23 @@ static int plan_versions(const struct eddy_committer *c, const struct eddy_batch
     return 0;
 }
 
-/* Evaluates as of t->s: 0, EDDY_ECONFLICT, or another error. */
+/* What its events need in the indexes. */
+static int plan_events(const struct eddy_committer *c, struct eddy_batch *b,
+                       struct eddy_attempt *t) {
+    uint64_t first = t->first_offset;
+    int r = plan_offsets(c, b, first, t->after.bytes_in);
+    t->after.next_offset += b->events.count;
+    t->after.bytes_in += b->bytes;
+    if (r == 0) {
+        r = plan_streams(c, b, t);
+    }
+    if (r == 0) {
+        r = plan_versions(c, b, first);
+    }
+    return r;
+}
+
+/* Evaluates as of t->s: 1 if it changes something, 0, EDDY_ECONFLICT, or another error. */
 static int evaluate(const struct eddy_committer *c, struct eddy_batch *b, struct eddy_attempt *t,
                     eddy_result *result) {
     for (uint32_t i = 0; i < b->streams.count; i++) {
@@ -217,27 +252,26 @@ static int evaluate(const struct eddy_committer *c, struct eddy_batch *b, struct
         }
     }
     int r = check_conditions(b, result);
-    if (r < 0 || b->events.count == 0) {
-        return r;
+    if (r == 0 && b->cuts.count > 0) {
+        r = eddy_cut_plan(c, b, t);
     }
-    uint64_t first = t->first_offset;
-    t->after.next_offset += b->events.count;
-    t->after.events_in += b->events.count;
-    t->after.bytes_in += b->bytes;
-    r = plan_offsets(c, b, first);
-    if (r == 0) {
-        r = plan_streams(c, b, t);
+    if (r == 0 && b->limits) {
+        r = eddy_retain_set(c->plan, b->limits, t->s);
     }
-    if (r == 0) {
-        r = plan_versions(c, b, first);
+    if (r == 0 && (b->events.count > 0 || b->enforce)) {
+        r = eddy_retain_plan(c, b, t);
+    }
+    if (r == 0 && b->events.count > 0) {
+        r = plan_events(c, b, t);
     }
     if (r == 0) {
         r = eddy_plan_finish(c->plan);
     }
-    if (r == 0) {
-        eddy_batch_write_heads(b, c->thread->arena, first, t->after.time_ns);
+    if (r < 0 || c->plan->sets.count == 0) {
+        return r;
     }
-    return r;
+    eddy_batch_write_heads(b, c->thread->arena, t->first_offset, t->after.time_ns);
+    return 1;
 }
 
 static void give_list(struct eddy_thread *t, unsigned which) {
@@ -339,6 +373,9 @@ int eddy_commit_look(struct eddy_thread *thread, int64_t now_ns, struct eddy_att
     t->which = tail == eddy_ring_buffer(thread->idx, 0);
     t->first_offset = t->after.next_offset;
     t->groups = 1;
+    t->now_ns = now_ns;
+    t->removed = 0;
+    t->more = false;
     if (now_ns > t->after.time_ns) {
         t->after.time_ns = now_ns;
     }
@@ -347,6 +384,7 @@ int eddy_commit_look(struct eddy_thread *thread, int64_t now_ns, struct eddy_att
 
 static void answer(const struct eddy_batch *b, const struct eddy_attempt *t, eddy_result *result) {
     result->recorded_ns = t->after.time_ns;
+    result->removed = t->removed;
     if (b->events.count > 0) {
         const struct eddy_batch_event *last = &b->events.at[b->events.count - 1];
         result->first_offset = t->first_offset;
@@ -369,7 +407,7 @@ static int attempt_all(const struct eddy_committer *c, struct eddy_batch *b, int
             return r;
         }
         r = evaluate(c, b, t, result);
-        if (r < 0 || b->events.count == 0) {
+        if (r <= 0) {
             /* [commit.F1] acquire fence: alone: the loads of the evaluation stand before the load
              * of the word: what they showed (a failed condition, even damage) was so while the word
              * was empty; else it may be a mixture of two states, which says nothing */
@@ -393,7 +431,7 @@ static int attempt_all(const struct eddy_committer *c, struct eddy_batch *b, int
 static void note_streams(const struct eddy_committer *c, struct eddy_batch *b) {
     for (uint32_t i = 0; i < b->streams.count; i++) {
         struct eddy_batch_stream *s = &b->streams.at[i];
-        if (s->fresh) {
+        if (s->fresh && s->events > 0) {
             eddy_directory_note(c->directory, &c->plan->view, s->hash, s->fresh);
         }
     }
@@ -411,6 +449,7 @@ int eddy_commit(const struct eddy_committer *c, struct eddy_batch *b, int64_t no
             eddy_plan_done(c->plan);
             note_streams(c, b);
             eddy_batch_keep(b, thread);
+            b->more = t.more;
         }
         eddy_rcu_leave(&thread->span);
     }

@@ -29,6 +29,9 @@ struct eddy_attempt {
     struct eddy_ring_copy after; /* the totals: before it; to be made those after it */
     unsigned which;              /* of our buffers */
     uint64_t groups;
+    int64_t now_ns;
+    uint64_t removed; /* events that it removes */
+    bool more;        /* limits want more to be removed than one transaction does */
 };
 
 /* Helps, and looks at the state of the store before s. 0 or EDDY_ECORRUPT. Inside the span. */
@@ -45,10 +48,11 @@ static inline eddy_word *eddy_commit_list(const struct eddy_thread *thread,
 int eddy_commit_try(struct eddy_thread *thread, struct eddy_attempt *attempt, const uint64_t *words,
                     size_t count);
 
-/* Does a stream at version `actual` meet the expectation? */
-static inline bool eddy_commit_holds(int64_t expected, uint64_t actual) {
-    return expected == EDDY_ANY || (expected == EDDY_EXISTS && actual > 0) ||
-           (expected >= 0 && (uint64_t)expected == actual);
+/* Does a stream at version `actual` that is there, or not, meet the expectation? One that was
+ * removed is a new stream to who expects none, and still at its version to who names that. */
+static inline bool eddy_commit_holds(int64_t expected, uint64_t actual, bool there) {
+    return expected == EDDY_ANY || (expected == EDDY_EXISTS && there) ||
+           (expected == EDDY_NONE && !there) || (expected >= 0 && (uint64_t)expected == actual);
 }
 
 #endif

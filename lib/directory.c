@@ -28,12 +28,19 @@ struct table {
     struct entry entry[];
 };
 
-/* Names in byte order: a large array, and a small one of what came later. */
+/* A descriptor, of one life. */
+struct named {
+    uint64_t off;
+    uint64_t tag;
+};
+
+/* Names in byte order: a large array, and a small one of what came later. Names of descriptors that
+ * have gone must not be looked at: they are taken out first (eddy_directory_purge()). */
 struct sorted {
     size_t main_count;
     size_t late_count;
-    uint64_t *main;
-    uint64_t *late;
+    struct named *main;
+    struct named *late;
 };
 
 struct eddy_directory {
@@ -44,6 +51,7 @@ struct eddy_directory {
     pthread_mutex_t sorting;
     struct sorted sorted; /* under `sorting`, as is */
     uint64_t known;
+    uint64_t forgotten;
 };
 
 /* ThreadSanitizer cannot see that liburcu orders a reader's last load before what is done behind
@@ -121,7 +129,7 @@ void eddy_directory_destroy(struct eddy_directory *d) {
 }
 
 static bool matches(const struct eddy_view *v, uint64_t off, uint64_t tag, eddy_bytes name) {
-    if (eddy_block_tag(v->arena, off) != tag) {
+    if (!eddy_view_holds(v, off, tag)) {
         return false;
     }
     const struct eddy_shm_stream *s = eddy_arena_raw(v->arena, off);
@@ -231,18 +239,18 @@ static eddy_bytes name_at(const struct eddy_arena *a, uint64_t off) {
 }
 
 static int by_name(const void *x, const void *y, void *arena) {
-    const uint64_t *a = x;
-    const uint64_t *b = y;
-    return compare(name_at(arena, *a), name_at(arena, *b));
+    const struct named *a = x;
+    const struct named *b = y;
+    return compare(name_at(arena, a->off), name_at(arena, b->off));
 }
 
-static uint64_t *merge(const struct eddy_arena *a, const uint64_t *x, size_t nx, const uint64_t *y,
-                       size_t ny) {
-    uint64_t *out = malloc((nx + ny + 1) * sizeof *out);
+static struct named *merge(const struct eddy_arena *a, const struct named *x, size_t nx,
+                           const struct named *y, size_t ny) {
+    struct named *out = malloc((nx + ny + 1) * sizeof *out);
     size_t i = 0;
     size_t k = 0;
     for (size_t at = 0; out && at < nx + ny; at++) {
-        bool first = k == ny || (i < nx && compare(name_at(a, x[i]), name_at(a, y[k])) <= 0);
+        bool first = k == ny || (i < nx && compare(name_at(a, x[i].off), name_at(a, y[k].off)) <= 0);
         out[at] = first ? x[i++] : y[k++];
     }
     return out;
@@ -270,7 +278,7 @@ static int settle(struct eddy_directory *d, const struct eddy_arena *a) {
     if (s->late_count <= 1024 + s->main_count / 8) {
         return 0;
     }
-    uint64_t *main = merge(a, s->main, s->main_count, s->late, s->late_count);
+    struct named *main = merge(a, s->main, s->main_count, s->late, s->late_count);
     if (!main) {
         return no_memory();
     }
@@ -284,13 +292,15 @@ static int settle(struct eddy_directory *d, const struct eddy_arena *a) {
 int eddy_directory_add(struct eddy_directory *d, const struct eddy_view *v, const uint64_t *offs,
                        size_t count, uint64_t known) {
     struct sorted *s = &d->sorted;
-    uint64_t *new = malloc((count + 1) * sizeof *new);
+    struct named *new = malloc((count + 1) * sizeof *new);
     if (!new) {
         return no_memory();
     }
-    memcpy(new, offs, count * sizeof *new);
+    for (size_t i = 0; i < count; i++) {
+        new[i] = (struct named){.off = offs[i], .tag = eddy_block_tag(v->arena, offs[i])};
+    }
     qsort_r(new, count, sizeof *new, by_name, v->arena);
-    uint64_t *late = merge(v->arena, s->late, s->late_count, new, count);
+    struct named *late = merge(v->arena, s->late, s->late_count, new, count);
     free(new);
     if (!late) {
         return no_memory();
@@ -302,13 +312,32 @@ int eddy_directory_add(struct eddy_directory *d, const struct eddy_view *v, cons
     return settle(d, v->arena);
 }
 
+static size_t keep_those_there(const struct eddy_view *v, struct named *at, size_t count) {
+    size_t kept = 0;
+    for (size_t i = 0; i < count; i++) {
+        if (eddy_view_holds(v, at[i].off, at[i].tag)) {
+            at[kept++] = at[i];
+        }
+    }
+    return kept;
+}
+
+void eddy_directory_purge(struct eddy_directory *d, const struct eddy_view *v, uint64_t forgotten) {
+    struct sorted *s = &d->sorted;
+    if (d->forgotten != forgotten) {
+        s->main_count = keep_those_there(v, s->main, s->main_count);
+        s->late_count = keep_those_there(v, s->late, s->late_count);
+        d->forgotten = forgotten;
+    }
+}
+
 /* The first of a sorted array that comes after `from`, or is it, if inclusive. */
-static size_t lower_bound(const struct eddy_arena *a, const uint64_t *offs, size_t n,
+static size_t lower_bound(const struct eddy_arena *a, const struct named *at, size_t n,
                           eddy_bytes from, bool inclusive) {
     size_t low = 0;
     while (low < n) {
         size_t mid = low + (n - low) / 2;
-        int c = compare(name_at(a, offs[mid]), from);
+        int c = compare(name_at(a, at[mid].off), from);
         if (c < 0 || (c == 0 && !inclusive)) {
             low = mid + 1;
         } else {
@@ -353,8 +382,9 @@ int64_t eddy_directory_page(struct eddy_directory *d, const struct eddy_view *v,
     while (count < limit && (i < s->main_count || k < s->late_count)) {
         bool first =
             k == s->late_count ||
-            (i < s->main_count && compare(name_at(a, s->main[i]), name_at(a, s->late[k])) <= 0);
-        uint64_t off = first ? s->main[i++] : s->late[k++];
+            (i < s->main_count &&
+             compare(name_at(a, s->main[i].off), name_at(a, s->late[k].off)) <= 0);
+        uint64_t off = first ? s->main[i++].off : s->late[k++].off;
         if (!begins(name_at(a, off), prefix)) {
             break;
         }

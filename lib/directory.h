@@ -31,6 +31,10 @@ uint64_t eddy_directory_known(struct eddy_directory *directory);
  * 0, or EDDY_ENOMEM. Under eddy_directory_lock(). */
 int eddy_directory_add(struct eddy_directory *directory, const struct eddy_view *view,
                        const uint64_t *offs, size_t count, uint64_t known);
+/* Takes out the names that were forgotten, if their number is another than last time. Under
+ * eddy_directory_lock(). */
+void eddy_directory_purge(struct eddy_directory *directory, const struct eddy_view *view,
+                          uint64_t forgotten);
 void eddy_directory_lock(struct eddy_directory *directory);
 void eddy_directory_unlock(struct eddy_directory *directory);
 /* Copies up to limit offsets of descriptors whose names come after `after` (not: from, if

@@ -135,10 +135,13 @@ typedef struct eddy_options {
     void *clock_arg;
     uint64_t reserve; /* bytes of memory to take at once, when the store is made, rather than as
                          events come; at most cap; default: about a megabyte */
+    int64_t full_wait_ns; /* how long a call of this handle that finds the store full may wait for
+                             somebody to make room, before it gives EDDY_EFULL; default 0: not at
+                             all. Only then does an append block */
 } eddy_options;
 
 #define EDDY_OPTIONS_INIT                                                                          \
-    { sizeof(eddy_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    { sizeof(eddy_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* Opens the store `name` and gives its handle in *out, to be closed by eddy_close(). Made if it is
  * missing, unless the flags say otherwise; nobody ever sees a half-made one. Opening is also the
@@ -187,8 +190,8 @@ EDDY_API int eddy_list(const char *dir, int (*fn)(void *arg, const eddy_found *f
 /* ---- writing ------------------------------------------------------------------------------- */
 
 #define EDDY_ANY INT64_C(-1)    /* expected version: no condition */
-#define EDDY_NONE INT64_C(0)    /* the stream has no event yet: its version is 0 */
-#define EDDY_EXISTS INT64_C(-2) /* the stream has had an event: its version is 1 or more */
+#define EDDY_NONE INT64_C(0)    /* there is no such stream: never was, or it was removed */
+#define EDDY_EXISTS INT64_C(-2) /* the stream is there */
 
 #define EDDY_STREAM_MAX 255u /* bytes in a stream's name, at least 1 */
 #define EDDY_TYPE_MAX 1024u  /* bytes in a type */
@@ -216,6 +219,7 @@ typedef struct eddy_result {
     uint64_t last_offset;
     uint64_t last_version; /* of the stream of the last event; 0 if there was none */
     int64_t recorded_ns;   /* never earlier than that of an earlier transaction */
+    uint64_t removed;      /* events that it removed, also those that a limit dropped */
     /* Of a condition that failed (EDDY_ECONFLICT): */
     uint32_t condition; /* which: 0 is the first that was given */
     uint32_t stream_len;
@@ -267,6 +271,111 @@ EDDY_API int eddy_tx_reset(eddy_tx *tx);
 
 /* Ends the transaction; if it was not committed, nothing of it remains. NULL is allowed. */
 EDDY_API void eddy_tx_free(eddy_tx *tx);
+
+/* ---- removing ------------------------------------------------------------------------------ */
+
+/* What is removed is gone at one instant, for all; its memory comes back bit by bit (see
+ * eddy_maintain()). Offsets, and versions of a stream that is known, are never used twice: after
+ * events were removed, numbers go on where they were. These need no memory of the store, so that a
+ * full one can be emptied. Errors, unless said otherwise: those of eddy_append(). */
+
+/* Removes the events of a stream up to a version, inclusive (beyond its last: all of them), if its
+ * version is as expected (EDDY_ANY, ...). The stream stays, also with no event left. result may be
+ * NULL; result->removed says how many events went. A stream that is not there: nothing happens. */
+EDDY_API int eddy_truncate(eddy_store *store, eddy_bytes stream, int64_t expected, uint64_t version,
+                           eddy_result *result);
+
+/* Removes a stream with all its events. It is not there any more: it is not listed, EDDY_NONE holds
+ * of it. Its name and last version stay known: when it is written again, its versions go on. Until
+ * it is forgotten that takes about 200 bytes. A stream that is not there: nothing happens. */
+EDDY_API int eddy_delete(eddy_store *store, eddy_bytes stream, int64_t expected,
+                         eddy_result *result);
+
+/* Removes a stream, if it is there, and forgets that it ever was: nothing remains of it. The name
+ * may be used again, for a stream that begins with version 1. EDDY_ENOENT: not known. */
+EDDY_API int eddy_forget(eddy_store *store, eddy_bytes stream, eddy_result *result);
+
+/* Removes all streams that have no event and whose names begin with prefix, some dozens in each
+ * transaction. Returns how many. */
+EDDY_API int64_t eddy_remove_empty(eddy_store *store, eddy_bytes prefix);
+/* Forgets all streams that were removed and whose names begin with prefix. Returns how many. */
+EDDY_API int64_t eddy_forget_removed(eddy_store *store, eddy_bytes prefix);
+
+/* The same as parts of a transaction. They act on the stream as it is before the transaction's own
+ * events, so that a stream can be removed and begun anew at one instant. eddy_tx_forget() cannot
+ * stand with events of the same stream (EDDY_EINVAL at the commit). */
+EDDY_API int eddy_tx_truncate(eddy_tx *tx, eddy_bytes stream, uint64_t version);
+EDDY_API int eddy_tx_delete(eddy_tx *tx, eddy_bytes stream);
+EDDY_API int eddy_tx_forget(eddy_tx *tx, eddy_bytes stream);
+
+/* ---- limits and retention ------------------------------------------------------------------ */
+
+#define EDDY_DROP_EVENTS 0x1u        /* beyond `events`, the oldest go, rather than new be refused */
+#define EDDY_DROP_BYTES 0x2u         /* beyond `bytes` */
+#define EDDY_DROP_STREAMS 0x4u       /* beyond `streams`, the stream goes that was made first */
+#define EDDY_DROP_STREAM_EVENTS 0x8u /* beyond `stream_events`, the oldest of the stream */
+#define EDDY_DROP_WHEN_FULL 0x10u    /* when there is no memory, the oldest go */
+#define EDDY_DROP_ALL 0x1fu
+
+/* What a store may hold. Zero in a field: no limit. They are the store's, not the handle's: whoever
+ * sets them sets them for all, at one instant. What passes a limit is refused whole, with
+ * EDDY_ELIMIT and a sentence that names the limit, or makes the oldest go, as the flags say. A
+ * transaction that would not fit into the empty store is refused in either case. */
+typedef struct eddy_limits {
+    uint32_t size;          /* sizeof(eddy_limits) */
+    uint32_t flags;         /* EDDY_DROP_... */
+    uint64_t events;        /* of the store */
+    uint64_t bytes;         /* of memory, by its events, headers included */
+    uint64_t streams;       /* that are there */
+    uint64_t stream_events; /* of each stream */
+    uint64_t names;         /* of streams that were removed, which are still known: beyond, those go
+                               that were made first */
+    int64_t age_ns; /* events whose own time is so long ago, or longer, go: in the order of their
+                       offsets, so that one waits for those before it. Streams that have no event
+                       left by this are removed */
+} eddy_limits;
+
+#define EDDY_LIMITS_INIT                                                                           \
+    { sizeof(eddy_limits), 0, 0, 0, 0, 0, 0, 0 }
+
+/* What limits let go. */
+typedef struct eddy_dropped {
+    uint32_t size; /* set by the caller: sizeof(eddy_dropped) */
+    uint32_t reserved;
+    uint64_t events;
+    uint64_t bytes;
+    uint64_t streams;
+} eddy_dropped;
+
+EDDY_API int eddy_limits_get(eddy_store *store, eddy_limits *limits);
+/* Sets them, and then drops what they do not let the store keep; dropped (may be NULL) says what. On
+ * an error in the course of that they are set, and the rest goes with later transactions. */
+EDDY_API int eddy_limits_set(eddy_store *store, const eddy_limits *limits, eddy_dropped *dropped);
+/* What would go now if these were set. Nothing is changed. */
+EDDY_API int eddy_limits_preview(eddy_store *store, const eddy_limits *limits,
+                                 eddy_dropped *dropped);
+
+/* ---- maintenance --------------------------------------------------------------------------- */
+
+/* Takes back the memory of what is gone: of events that were removed, of processes that died. It is
+ * done by whoever appends, in slices of well under a millisecond, so that nobody needs to call this;
+ * it does all there is to do at once, and what retention by age asks for. Any process, any number
+ * at once. Each is told apart; a process that is stopped in it holds up nobody. */
+typedef struct eddy_maintained {
+    uint32_t size; /* set by the caller: sizeof(eddy_maintained) */
+    uint32_t reserved;
+    uint64_t dropped; /* events that had passed the limit of age */
+    uint64_t events;  /* events whose memory was given up */
+    uint64_t extents; /* extents (64 KiB) that are free again */
+    uint64_t nodes;   /* blocks of the indexes that are free again */
+    uint64_t moved;   /* events that were moved out of sparse extents */
+    uint64_t members; /* dead processes cleared up after */
+    uint64_t trimmed; /* bytes given back to the system */
+} eddy_maintained;
+
+#define EDDY_TRIM 0x1u /* give free memory back to the system as well */
+
+EDDY_API int eddy_maintain(eddy_store *store, uint32_t flags, eddy_maintained *done);
 
 /* ---- reading ------------------------------------------------------------------------------- */
 

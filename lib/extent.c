@@ -3,8 +3,10 @@
  *     somebody who looked before the last use fails.
  * I3  Whoever takes an extent has it by the compare-and-swap of its state word, wherever the number
  *     came from: the list, the fresh mark or a scan.
- * A death between popping a number and taking the extent loses it from the list only: it is FREE,
- * and the scan finds it. A death after taking leaves it OWNED by a dead member, which is swept.
+ * I4  A bit of a map is set after its extent has become what the map is of; who clears one looks at
+ *     the state once more, behind a fence, and sets it again if it must. So none is lost, but by a
+ *     death between the state and the bit, which a scan mends (eddy_extent_remind()).
+ * A death after taking an extent leaves it OWNED by a dead member, which is swept.
  */
 #include "extent.h"
 
@@ -20,7 +22,8 @@ static bool own(struct eddy_arena *a, uint32_t idx, unsigned from, uint32_t memb
     if (EDDY_STATE_OF(was) != from) {
         return false;
     }
-    uint64_t now = EDDY_STATE(EDDY_STATE_GEN(was), EDDY_OWNED, member);
+    unsigned to = from == EDDY_HOLE ? EDDY_EMPTYING : EDDY_OWNED; /* a hole has no memory yet */
+    uint64_t now = EDDY_STATE(EDDY_STATE_GEN(was), to, member);
     /* [extent.P1] acq_rel: pairs with [extent.C2], [event.C1]. It is ours. Death after: swept;
      * nothing that we did not commit is referred to. */
     if (!eddy_cas_ar(&e->state, &was, now)) {
@@ -32,46 +35,68 @@ static bool own(struct eddy_arena *a, uint32_t idx, unsigned from, uint32_t memb
     return true;
 }
 
-/* Puts an extent on a list. Death before: it is on none, and a scan of the states finds it. */
-static void push(struct eddy_arena *a, unsigned list, uint32_t idx) {
-    eddy_word *head = &a->super->hint[list];
-    /* [extent.C3] acquire: pairs with [extent.P4] */
-    uint64_t was = eddy_ld_acq(head);
-    uint64_t now;
-    do {
-        /* [extent.R2] relaxed: published by the swap of the head; a hint, checked when used */
-        eddy_st_rlx(&eddy_extent_line(a, idx)->next, was & UINT32_MAX);
-        now = ((was >> 32) + 1) << 32 | (idx + UINT64_C(1));
-        /* [extent.P4] acq_rel: pairs with [extent.C3], [extent.C4]. On the list, with a new tag */
-    } while (!eddy_cas_ar(head, &was, now));
+/* ---- maps ---- */
+
+static eddy_word *map_word(struct eddy_arena *a, unsigned map, uint64_t word) {
+    return a->maps + map * a->map_words + word;
 }
 
-/* Takes an extent in state `from` off a list. Bounded: a damaged list may be a circle. */
-static bool pop(struct eddy_arena *a, unsigned list, unsigned from, uint32_t member,
-                uint32_t *idx) {
-    eddy_word *head = &a->super->hint[list];
-    /* [extent.C4] acquire: pairs with [extent.P4] */
-    uint64_t was = eddy_ld_acq(head);
-    for (int tries = 0; tries < 64 && (uint32_t)was != 0; tries++) {
-        uint32_t at = (uint32_t)was - 1;
-        if (at >= eddy_arena_reserved(a)) {
-            return false;
-        }
-        /* [extent.R3] relaxed: a hint; if it is stale, the tag has changed and the swap fails */
-        uint64_t now = eddy_ld_rlx(&eddy_extent_line(a, at)->next) & UINT32_MAX;
-        now |= ((was >> 32) + 1) << 32;
-        /* [extent.R4] relaxed: the list is a hint, the state word is the truth */
-        if (!eddy_cas_ar(head, &was, now)) {
+/* Sets the bit of an extent, which has just become what the map is of. */
+static void put(struct eddy_arena *a, unsigned map, uint32_t idx) {
+    /* [extent.P4] acq_rel: pairs with [extent.C4]. Death before: a scan sets it. */
+    eddy_or_sc(map_word(a, map, idx / 64), UINT64_C(1) << idx % 64);
+    eddy_word *lowest = &a->super->lowest[map];
+    /* [extent.R2] relaxed: a hint; the tag makes who raises it beside us look again */
+    uint64_t was = eddy_ld_rlx(lowest);
+    uint64_t now;
+    do {
+        uint64_t word = (uint32_t)was < idx / 64 ? (uint32_t)was : idx / 64;
+        now = ((was >> 32) + 1) << 32 | word;
+    } while (!eddy_cas_ar(lowest, &was, now));
+}
+
+/* Clears the bit of an extent that is not in state `from`, or was taken by us. */
+static void clear(struct eddy_arena *a, unsigned map, uint32_t idx, unsigned from) {
+    eddy_and_ar(map_word(a, map, idx / 64), ~(UINT64_C(1) << idx % 64));
+    /* [extent.F2] seq_cst fence: alone: the clearing stands before the look at the state; who makes it
+     * such sets the bit behind that, so that one of us sets it */
+    eddy_fence_sc();
+    /* [extent.R3] relaxed: ordered by the fence above */
+    if (EDDY_STATE_OF(eddy_ld_rlx(&eddy_extent_line(a, idx)->state)) == from) {
+        put(a, map, idx);
+    }
+}
+
+/* Takes an extent in state `from` that a map says may be had. */
+static bool get(struct eddy_arena *a, unsigned map, unsigned from, uint32_t member, uint32_t *idx) {
+    eddy_word *lowest = &a->super->lowest[map];
+    uint64_t end = (eddy_arena_reserved(a) + 63) / 64;
+    /* [extent.R4] relaxed: a hint */
+    uint64_t was = eddy_ld_rlx(lowest);
+    uint64_t w = (uint32_t)was;
+    while (w < end) {
+        /* [extent.C4] acquire: pairs with [extent.P4] */
+        uint64_t bits = eddy_ld_acq(map_word(a, map, w));
+        if (bits == 0) {
+            w++;
             continue;
         }
-        if (own(a, at, from, member)) {
+        uint32_t at = (uint32_t)(w * 64 + (unsigned)__builtin_ctzll(bits));
+        bool got = at < eddy_arena_reserved(a) && own(a, at, from, member);
+        clear(a, map, at, from);
+        if (got) {
             *idx = at;
-            return true;
+            break;
         }
-        was = now;
     }
-    return false;
+    if (w != (uint32_t)was) {
+        /* [extent.R20] relaxed: a hint; fails if a bit was set meanwhile */
+        (void)eddy_cas_ar(lowest, &was, (was >> 32) << 32 | w);
+    }
+    return w < end;
 }
+
+/* ---- taking and giving ---- */
 
 /* The owner, or who takes over what nothing refers to: back to free, under the next generation. */
 static void release(struct eddy_arena *a, uint32_t idx) {
@@ -86,7 +111,7 @@ static void release(struct eddy_arena *a, uint32_t idx) {
     if (EDDY_STATE_OF(was) == EDDY_FREE || !eddy_cas_ar(&e->state, &was, now)) {
         return;
     }
-    push(a, EDDY_HINT_FREE, idx);
+    put(a, EDDY_MAP_FREE, idx);
 }
 
 /* n extents above the mark of what was ever taken. 1: yes; 0: no room; or an error of growing. */
@@ -124,7 +149,7 @@ static int take_fresh(struct eddy_arena *a, uint32_t member, uint32_t n, uint32_
     }
 }
 
-/* The last resort: n free extents in a row anywhere, claimed from low to high. */
+/* n free extents in a row anywhere, claimed from low to high. */
 static bool take_scanned(struct eddy_arena *a, uint32_t member, uint32_t n, uint32_t *idx) {
     uint64_t end = eddy_arena_reserved(a);
     uint32_t got = 0;
@@ -135,6 +160,7 @@ static bool take_scanned(struct eddy_arena *a, uint32_t member, uint32_t n, uint
             }
             continue;
         }
+        clear(a, EDDY_MAP_FREE, (uint32_t)i, EDDY_FREE);
         if (++got == n) {
             *idx = (uint32_t)i + 1 - n;
             return true;
@@ -144,6 +170,42 @@ static bool take_scanned(struct eddy_arena *a, uint32_t member, uint32_t n, uint
         release(a, (uint32_t)end - got--);
     }
     return false;
+}
+
+/* Is there a run of n bits in the map of free extents? */
+static bool has_run(struct eddy_arena *a, uint32_t n) {
+    uint64_t end = eddy_arena_reserved(a);
+    uint32_t run = 0;
+    for (uint64_t i = 0; i < end && run < n; i++) {
+        /* [extent.R21] relaxed: a hint whether to look closer */
+        uint64_t bits = eddy_ld_rlx(map_word(a, EDDY_MAP_FREE, i / 64));
+        if (bits == 0) {
+            i |= 63;
+            run = 0;
+        } else {
+            run = bits >> i % 64 & 1 ? run + 1 : 0;
+        }
+    }
+    return run == n;
+}
+
+/* An extent without memory, which gets some. 1, 0 if there is none, or an error. */
+static int take_hole(struct eddy_arena *a, uint32_t member, uint32_t *idx) {
+    if (!get(a, EDDY_MAP_HOLES, EDDY_HOLE, member, idx)) {
+        return 0;
+    }
+    int r = eddy_arena_refill(a, *idx);
+    struct eddy_shm_extent *e = eddy_extent_line(a, *idx);
+    /* [extent.R22] relaxed: ours */
+    uint64_t was = eddy_ld_rlx(&e->state);
+    unsigned now = r < 0 ? EDDY_HOLE : EDDY_OWNED;
+    /* [extent.P5] acq_rel: pairs with [extent.C1]. It has memory now, or still none. Death before: it
+     * was EMPTYING, and is a hole. */
+    (void)eddy_cas_ar(&e->state, &was, EDDY_STATE(EDDY_STATE_GEN(was), now, r < 0 ? 0 : member));
+    if (r < 0) {
+        put(a, EDDY_MAP_HOLES, *idx);
+    }
+    return r < 0 ? r : 1;
 }
 
 static void describe(struct eddy_arena *a, uint32_t idx, unsigned kind, unsigned class_,
@@ -157,6 +219,7 @@ static void describe(struct eddy_arena *a, uint32_t idx, unsigned kind, unsigned
         /* [extent.R7] relaxed: ours; a reference to something in here is what publishes it, and
          * that is stored with release */
         eddy_st_rlx(&e->fill, 0);
+        eddy_st_rlx(&e->dead, 0);
         eddy_st_rlx(&e->birth, eddy_ld_rlx(&a->super->era));
         eddy_st_rlx(&e->retired, 0);
         /* [extent.P6] release: pairs with [extent.C6]. The blocks' states are of this life before
@@ -172,15 +235,18 @@ int eddy_extent_take(struct eddy_arena *a, uint32_t member, unsigned kind, unsig
                               "%llu bytes in one piece do not fit in a store whose cap is %llu",
                               (unsigned long long)n * EDDY_EXTENT_SIZE, (unsigned long long)a->cap);
     }
-    if (n > 1 || !pop(a, EDDY_HINT_FREE, EDDY_FREE, member, idx)) {
-        int r = take_fresh(a, member, n, idx);
-        if (r <= 0 && !take_scanned(a, member, n, idx)) {
-            return r < 0 ? r
-                         : eddy_error_set(EDDY_EFULL,
-                                          "the store is full: its cap is %llu bytes; make it with "
-                                          "a larger cap, or remove events",
-                                          (unsigned long long)a->cap);
-        }
+    bool got = n == 1 ? get(a, EDDY_MAP_FREE, EDDY_FREE, member, idx)
+                      : has_run(a, n) && take_scanned(a, member, n, idx);
+    int r = got ? 1 : n == 1 ? take_hole(a, member, idx) : 0;
+    if (r == 0) {
+        r = take_fresh(a, member, n, idx);
+    }
+    if (r <= 0 && !take_scanned(a, member, n, idx)) {
+        return r < 0 ? r
+                     : eddy_error_set(EDDY_EFULL,
+                                      "the store is full: its cap is %llu bytes; make it with "
+                                      "a larger cap, or remove events",
+                                      (unsigned long long)a->cap);
     }
     describe(a, *idx, kind, class_, n);
     return 0;
@@ -213,13 +279,20 @@ void eddy_extent_seal(struct eddy_arena *a, uint32_t idx) {
     struct eddy_shm_extent *e = eddy_extent_line(a, idx);
     /* [extent.R8] relaxed: ours */
     leave_owned(e, eddy_ld_rlx(&e->state), EDDY_SEALED);
+    /* [extent.F4] seq_cst fence: alone: sealed, then the look whether blocks in it were freed meanwhile;
+     * who frees one raises the count before it looks at the state */
+    eddy_fence_sc();
+    /* [extent.R29] relaxed: ordered by the fence above */
+    if (eddy_ld_rlx(&e->dead) != 0) {
+        eddy_extent_reopen(a, idx);
+    }
 }
 
-static unsigned partial_list(uint64_t info) {
+static unsigned partial_map(uint64_t info) {
     unsigned kind = EDDY_INFO_KIND(info);
-    return kind == EDDY_KIND_NODES  ? EDDY_HINT_EVENTS + EDDY_INFO_CLASS(info)
-           : kind == EDDY_KIND_LIST ? EDDY_HINT_LISTS
-                                    : EDDY_HINT_EVENTS;
+    return kind == EDDY_KIND_NODES  ? EDDY_MAP_EVENTS + EDDY_INFO_CLASS(info)
+           : kind == EDDY_KIND_LIST ? EDDY_MAP_LISTS
+                                    : EDDY_MAP_EVENTS;
 }
 
 /* Extents of a redo list, as far as it can be. */
@@ -231,22 +304,22 @@ static uint32_t list_run(struct eddy_arena *a, uint32_t idx, uint64_t info) {
 void eddy_extent_leave(struct eddy_arena *a, uint32_t idx) {
     /* [extent.R13] relaxed: ours */
     uint64_t info = eddy_ld_rlx(&eddy_extent_line(a, idx)->info);
-    unsigned list = partial_list(info);
+    unsigned map = partial_map(info);
     for (uint32_t i = list_run(a, idx, info); i-- > 0;) {
         struct eddy_shm_extent *e = eddy_extent_line(a, idx + i);
         /* [extent.R15] relaxed: ours */
         leave_owned(e, eddy_ld_rlx(&e->state), EDDY_PARTIAL);
     }
-    if (list < EDDY_HINTS) {
-        push(a, list, idx);
+    if (map < EDDY_MAPS) {
+        put(a, map, idx);
     }
 }
 
 bool eddy_extent_resume_list(struct eddy_arena *a, uint32_t member, uint32_t *idx, uint32_t *run) {
-    if (!pop(a, EDDY_HINT_LISTS, EDDY_PARTIAL, member, idx)) {
+    if (!get(a, EDDY_MAP_LISTS, EDDY_PARTIAL, member, idx)) {
         return false;
     }
-    /* [extent.R16] relaxed: ours since the pop */
+    /* [extent.R16] relaxed: ours since it was taken */
     *run = list_run(a, *idx, eddy_ld_rlx(&eddy_extent_line(a, *idx)->info));
     uint32_t got = 1;
     while (got < *run && own(a, *idx + got, EDDY_PARTIAL, member)) {
@@ -260,16 +333,107 @@ bool eddy_extent_resume_list(struct eddy_arena *a, uint32_t member, uint32_t *id
 
 bool eddy_extent_resume(struct eddy_arena *a, uint32_t member, unsigned class_, uint32_t *idx) {
     unsigned kind = class_ ? EDDY_KIND_NODES : EDDY_KIND_EVENTS;
-    if (!pop(a, EDDY_HINT_EVENTS + class_, EDDY_PARTIAL, member, idx)) {
+    if (!get(a, EDDY_MAP_EVENTS + class_, EDDY_PARTIAL, member, idx)) {
         return false;
     }
-    /* [extent.R14] relaxed: ours since the pop, which acquired what its last owner wrote */
+    /* [extent.R14] relaxed: ours since it was taken, which acquired what its last owner wrote */
     uint64_t info = eddy_ld_rlx(&eddy_extent_line(a, *idx)->info);
     if (EDDY_INFO_KIND(info) == kind && EDDY_INFO_CLASS(info) == class_) {
+        if (kind == EDDY_KIND_NODES) {
+            /* [extent.R23] relaxed: a count of blocks that were freed since it was taken up last */
+            eddy_st_rlx(&eddy_extent_line(a, *idx)->dead, 0);
+        }
         return true;
     }
     eddy_extent_leave(a, *idx);
     return false;
+}
+
+void eddy_extent_reopen(struct eddy_arena *a, uint32_t idx) {
+    struct eddy_shm_extent *e = eddy_extent_line(a, idx);
+    /* [extent.F3] seq_cst fence: alone: the count of free blocks, raised by the caller, stands before
+     * the look at the state; who seals it looks at the count behind that */
+    eddy_fence_sc();
+    /* [extent.R24] relaxed: ordered by the fence above */
+    uint64_t was = eddy_ld_rlx(&e->state);
+    uint64_t info = eddy_ld_rlx(&e->info);
+    if (EDDY_STATE_OF(was) == EDDY_SEALED && EDDY_INFO_KIND(info) == EDDY_KIND_NODES &&
+        /* [extent.P7] acq_rel: pairs with [extent.C1] */
+        eddy_cas_ar(&e->state, &was, EDDY_STATE(EDDY_STATE_GEN(was), EDDY_PARTIAL, 0))) {
+        put(a, partial_map(info), idx);
+    }
+}
+
+/* ---- those that nobody fills ---- */
+
+bool eddy_extent_claim(struct eddy_arena *a, uint32_t idx, uint32_t member, unsigned *from) {
+    for (*from = EDDY_PARTIAL; *from <= EDDY_SEALED; ++*from) {
+        if (own(a, idx, *from, member)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+void eddy_extent_return(struct eddy_arena *a, uint32_t idx, unsigned from) {
+    struct eddy_shm_extent *e = eddy_extent_line(a, idx);
+    /* [extent.R25] relaxed: ours */
+    uint64_t info = eddy_ld_rlx(&e->info);
+    leave_owned(e, eddy_ld_rlx(&e->state), from);
+    if (from == EDDY_PARTIAL && partial_map(info) < EDDY_MAPS) {
+        put(a, partial_map(info), idx);
+    }
+}
+
+uint32_t eddy_extent_free_claimed(struct eddy_arena *a, uint32_t idx, uint32_t member) {
+    /* [extent.R26] relaxed: ours */
+    uint64_t info = eddy_ld_rlx(&eddy_extent_line(a, idx)->info);
+    uint32_t run = EDDY_INFO_KIND(info) == EDDY_KIND_LARGE ? EDDY_INFO_RUN(info) : 1;
+    uint32_t freed = 1;
+    for (uint32_t i = 1; i < run && i < eddy_arena_reserved(a) - idx; i++) {
+        struct eddy_shm_extent *e = eddy_extent_line(a, idx + i);
+        /* [extent.C7] acquire: pairs with [extent.P6]: one that a former owner, who died, has given
+         * back already may be another's by now */
+        if (eddy_ld_acq(&e->info) == EDDY_INFO(EDDY_KIND_REST, 0, i) &&
+            own(a, idx + i, EDDY_SEALED, member)) {
+            release(a, idx + i);
+            freed++;
+        }
+    }
+    release(a, idx); /* last, so that who comes after a death finds the others by it */
+    return freed;
+}
+
+int eddy_extent_empty(struct eddy_arena *a, uint32_t idx, uint32_t member) {
+    struct eddy_shm_extent *e = eddy_extent_line(a, idx);
+    /* [extent.C8] acquire: pairs with [extent.P2] */
+    uint64_t was = eddy_ld_acq(&e->state);
+    uint64_t mine = EDDY_STATE(EDDY_STATE_GEN(was), EDDY_EMPTYING, member);
+    /* [extent.P8] acq_rel: pairs with [extent.C1]. Ours, and from here on it counts as a hole. Death
+     * after: the sweep says so. */
+    if (EDDY_STATE_OF(was) != EDDY_FREE || !eddy_cas_ar(&e->state, &was, mine)) {
+        return 0;
+    }
+    int r = eddy_arena_punch(a, idx);
+    /* [extent.P9] acq_rel: pairs with [extent.C1]. Whoever wants it reserves its memory first. */
+    (void)eddy_cas_ar(&e->state, &mine, EDDY_STATE(EDDY_STATE_GEN(mine), EDDY_HOLE, 0));
+    clear(a, EDDY_MAP_FREE, idx, EDDY_FREE);
+    put(a, EDDY_MAP_HOLES, idx);
+    return r < 0 ? r : 1;
+}
+
+void eddy_extent_remind(struct eddy_arena *a, uint32_t idx) {
+    struct eddy_shm_extent *e = eddy_extent_line(a, idx);
+    /* [extent.R27] relaxed: for a hint */
+    unsigned state = EDDY_STATE_OF(eddy_ld_rlx(&e->state));
+    unsigned map = state == EDDY_FREE      ? EDDY_MAP_FREE
+                   : state == EDDY_HOLE    ? EDDY_MAP_HOLES
+                   : state == EDDY_PARTIAL ? partial_map(eddy_ld_rlx(&e->info))
+                                           : EDDY_MAPS;
+    /* [extent.R28] relaxed: mostly it is set */
+    if (map < EDDY_MAPS && !(eddy_ld_rlx(map_word(a, map, idx / 64)) >> idx % 64 & 1)) {
+        put(a, map, idx);
+    }
 }
 
 static uint64_t count(struct eddy_arena *a, unsigned state, uint32_t member) {
@@ -308,7 +472,14 @@ void eddy_extent_sweep(struct eddy_arena *a, uint32_t member, uint64_t keep_off)
         struct eddy_shm_extent *e = &a->extents[i];
         /* [extent.C2] acquire: pairs with [extent.P1], [extent.P3]: what the dead owner wrote */
         uint64_t w = eddy_ld_acq(&e->state);
-        if (EDDY_STATE_OF(w) != EDDY_OWNED || EDDY_STATE_MEMBER(w) != member) {
+        if (EDDY_STATE_MEMBER(w) != member) {
+            continue;
+        }
+        if (EDDY_STATE_OF(w) == EDDY_EMPTYING) {
+            leave_owned(e, w, EDDY_HOLE);
+            put(a, EDDY_MAP_HOLES, (uint32_t)i);
+        }
+        if (EDDY_STATE_OF(w) != EDDY_OWNED) {
             continue;
         }
         /* [extent.C6] acquire: pairs with [extent.P6] */
@@ -339,9 +510,9 @@ uint64_t eddy_extent_check(struct eddy_arena *a, eddy_report_fn report, void *ar
         uint64_t w = eddy_ld_rlx(&a->extents[i].state);
         uint64_t info = eddy_ld_rlx(&a->extents[i].info);
         const char *what = NULL;
-        if (EDDY_STATE_OF(w) > EDDY_RETIRED) {
+        if (EDDY_STATE_OF(w) > EDDY_HOLE) {
             what = "has a state that does not exist";
-        } else if (EDDY_STATE_OF(w) == EDDY_OWNED && EDDY_STATE_MEMBER(w) >= a->members_max) {
+        } else if (EDDY_STATE_MEMBER(w) >= a->members_max) {
             what = "is owned by a member that cannot be";
         } else if (EDDY_STATE_OF(w) != EDDY_FREE && EDDY_INFO_KIND(info) > EDDY_KIND_LIST) {
             what = "has a kind that does not exist";

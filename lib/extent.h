@@ -2,7 +2,7 @@
  *
  * The state word of an extent is the truth about it and is changed by compare-and-swap only. While
  * it is OWNED, one member fills it, and nobody else writes there; so allocating inside it touches
- * no shared line. The list of free extents is a hint: what it loses, a scan of the states finds.
+ * no shared line. Maps of bits say where to look for one: hints, which anybody may set again.
  */
 #ifndef EDDY_EXTENT_H
 #define EDDY_EXTENT_H
@@ -26,6 +26,21 @@ bool eddy_extent_resume_list(struct eddy_arena *arena, uint32_t member, uint32_t
 void eddy_extent_give(struct eddy_arena *arena, uint32_t idx, uint32_t n);
 /* The owner is done with filling it: from now on others may judge what in it is alive. */
 void eddy_extent_seal(struct eddy_arena *arena, uint32_t idx);
+/* A sealed extent of nodes has got free blocks: others may go on in it. */
+void eddy_extent_reopen(struct eddy_arena *arena, uint32_t idx);
+
+/* Takes an extent that nobody fills, to look whether it may go; *from is the state it was in. */
+bool eddy_extent_claim(struct eddy_arena *arena, uint32_t idx, uint32_t member, unsigned *from);
+/* Puts it back as it was. */
+void eddy_extent_return(struct eddy_arena *arena, uint32_t idx, unsigned from);
+/* Gives it back, and of a large event its whole run. Returns how many extents are free by this. */
+uint32_t eddy_extent_free_claimed(struct eddy_arena *arena, uint32_t idx, uint32_t member);
+
+/* Gives the memory of a free extent back to the system: 1, 0 if it is not free, or an error. Nobody
+ * may be able to read there any more (eddy_grace_fence()). */
+int eddy_extent_empty(struct eddy_arena *arena, uint32_t idx, uint32_t member);
+/* Sets the bit of an extent that may be had, whatever it is; for who looks through all. */
+void eddy_extent_remind(struct eddy_arena *arena, uint32_t idx);
 /* The sweeper of a member gives back those of n extents that the member still owns: a sweeper before
  * it may have died on the way, and others have taken what that one gave back. */
 void eddy_extent_give_owned(struct eddy_arena *arena, uint32_t idx, uint32_t n, uint32_t member);

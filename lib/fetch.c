@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "gone.h"
 #include "reader.h"
 
 enum {
@@ -86,7 +87,10 @@ static inline bool fetch_one(struct eddy_arena *a, struct fetch *f, const eddy_w
     if (event->id.len == 0) {
         event->id = fetch_id(f, event->version);
     }
-    return eddy_view_load(&v, slot) == ref;
+    bool gone = eddy_gone_event(&v, number, event->version, more.stream);
+    /* [fetch.F1] acquire fence: alone: as in load_event() of reader.c */
+    eddy_fence_acq();
+    return !gone && eddy_view_load(&v, slot) == ref;
 }
 
 /* Further events of the leaf in which the last one lay, at most max. */
@@ -99,7 +103,7 @@ static size_t fetch_leaf(struct eddy_reader *r, eddy_event *events, size_t max) 
     struct fetch f = {.at = r->more.bytes, .end = r->more.bytes + FETCH_ROOM};
     /* Once is enough: inside the span the leaf stays what it is. */
     if (leaf->off == 0 || leaf->base != number - k || r->bound < number ||
-        eddy_block_tag(a, leaf->off) != leaf->tag) {
+        !eddy_view_holds(&r->instant.view, leaf->off, leaf->tag)) {
         return 0;
     }
     /* The leaf's last slot is left out: behind it there is nothing to look ahead to. */

@@ -26,6 +26,11 @@ static int take_slot(struct eddy_reader *r, const struct eddy_member *member) {
          */
         if (!EDDY_SLOT_LIVE(was) && eddy_cas_ar(&slot->state, &was, now)) {
             r->slot = i;
+            /* [follow.R5] relaxed: ours; ordered by the fence below */
+            eddy_st_rlx(&slot->borrows, r->borrow);
+            /* [follow.F1] seq_cst fence: pairs with [grace.F2]: that it borrows stands before all its
+             * looks at events */
+            eddy_fence_sc();
             return 0;
         }
     }
@@ -49,6 +54,7 @@ static void give_slot(struct eddy_reader *r) {
         /* [follow.R1] relaxed: ours */
         uint64_t was = eddy_ld_rlx(&slot->state);
         eddy_st_rlx(&slot->pin, 0);
+        eddy_st_rlx(&slot->borrows, 0);
         /* [follow.P2] release: pairs with [follow.C3]. Free. Death before: swept. */
         eddy_st_rel(&slot->state, (uint64_t)EDDY_SLOT_GEN(was) << 32);
         r->slot = UINT32_MAX;

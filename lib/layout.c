@@ -10,6 +10,10 @@ uint64_t eddy_layout_group_size(uint32_t wait_words) {
     return round_up(sizeof(struct eddy_shm_group) + 8 * (uint64_t)wait_words, EDDY_LINE);
 }
 
+uint64_t eddy_layout_map_size(uint64_t extents_max) {
+    return round_up((extents_max + 7) / 8, 4096);
+}
+
 void eddy_layout_plan(struct eddy_shm_super *super, const struct eddy_layout_sizes *sizes) {
     uint64_t at = sizeof *super;
     super->layout = EDDY_LAYOUT_MAJOR << 16 | EDDY_LAYOUT_MINOR;
@@ -33,14 +37,15 @@ void eddy_layout_plan(struct eddy_shm_super *super, const struct eddy_layout_siz
     at += (uint64_t)sizes->threads * sizeof(struct eddy_shm_thread);
     super->readers_off = at;
     at += (uint64_t)super->readers_max * sizeof(struct eddy_shm_reader);
-    super->states_off = round_up(at, 4096);
+    super->maps_off = round_up(at, 4096);
     /* As many extents as fit, each with its state line; none, if not even the rest does. */
-    uint64_t room = sizes->cap > super->states_off ? sizes->cap - super->states_off : 0;
-    uint64_t most = room / (EDDY_EXTENT_SIZE + sizeof(struct eddy_shm_extent));
+    uint64_t room = sizes->cap > super->maps_off ? sizes->cap - super->maps_off : 0;
+    uint64_t most = room / (EDDY_EXTENT_SIZE + sizeof(struct eddy_shm_extent) + EDDY_MAPS / 8);
+    super->states_off = super->maps_off + EDDY_MAPS * eddy_layout_map_size(most);
     super->extents_off =
         round_up(super->states_off + most * sizeof(struct eddy_shm_extent), EDDY_EXTENT_SIZE);
-    super->extents_max =
-        sizes->cap > super->extents_off ? (sizes->cap - super->extents_off) / EDDY_EXTENT_SIZE : 0;
+    uint64_t left = sizes->cap > super->extents_off ? sizes->cap - super->extents_off : 0;
+    super->extents_max = left / EDDY_EXTENT_SIZE < most ? left / EDDY_EXTENT_SIZE : most;
     super->fingerprint = eddy_layout_fingerprint(super);
 }
 
@@ -56,6 +61,7 @@ uint64_t eddy_layout_fingerprint(const struct eddy_shm_super *super) {
         super->members_off,
         super->threads_off,
         super->readers_off,
+        super->maps_off,
         super->states_off,
         super->extents_off,
         super->extents_max,

@@ -10,6 +10,7 @@
  *   members    slots of processes
  *   threads    slots of threads, each with two redo buffers
  *   readers    slots of readers that wait or borrow
+ *   maps       bits for extents that may be had: hints (reserved as far as the mark)
  *   states     one line for each extent that there may be (reserved as far as the mark)
  *   extents    64 KiB each          (reserved as far as the mark)
  *
@@ -25,7 +26,7 @@
 #include "atomics.h"
 
 #define EDDY_MAGIC UINT64_C(0x31304552594444E5) /* not text, so that no text file is a store */
-#define EDDY_LAYOUT_MAJOR 1u
+#define EDDY_LAYOUT_MAJOR 2u
 #define EDDY_LAYOUT_MINOR 0u
 
 enum {
@@ -36,10 +37,11 @@ enum {
     EDDY_NAME_ROOT_BITS = 12, /* the name trie's root has 4,096 cells */
     EDDY_WAIT_GROUPS = 64,    /* group 0 wakes for every transaction, the others by stream */
     EDDY_COUNTERS = 16,
-    EDDY_HINTS = 16,
-    EDDY_HINT_FREE = 0,
-    EDDY_HINT_EVENTS = 1, /* and EDDY_HINT_EVENTS + class for nodes */
-    EDDY_HINT_LISTS = 15,
+    EDDY_MAPS = 16,
+    EDDY_MAP_FREE = 0,
+    EDDY_MAP_EVENTS = 1, /* and EDDY_MAP_EVENTS + class for nodes */
+    EDDY_MAP_HOLES = 14,
+    EDDY_MAP_LISTS = 15,
     EDDY_INLINE_SLOTS = 6, /* offsets of a stream's first versions, in its descriptor */
     EDDY_LEAF8 = 8,        /* the next ones, in a small leaf; then the trie of its versions */
     EDDY_NODE_BITS = 6,    /* slots of a node of a number trie: 64 */
@@ -67,33 +69,46 @@ enum {
  *    120  readers_off 128 states_off 136 extents_off 144 extents_max 152 hash_seed
  *    160  created_ns 168 hash_keep  (bits of a name's hash that are used; less than 64 in tests)
  *    176  writer     (char[64]: the version of eddy that made it)
+ *    240  maps_off
  *    256  reserved          extents that are reserved: only grows (maximum)
  *    264  fresh             extents that were ever taken: only grows (by one at a time, CAS)
  *    320  era               only grows
- *    384  hint[16]          {tag:32, index + 1:32} heads of lists of extents, all hints: free ones,
- *                           partly filled ones of events, of nodes of class 1, 2, ...; redo lists
+ *    384  lowest[16]        {tag:32, word:32} of each map: no bit is set in the words before it; a
+ *                           new tag with each bit that is set: a hint
  *    512  offsets_root      cell: trie of offset -> event
  *    520  streams_root      cell: trie of stream number -> descriptor
+ *    528  limits_root       cell: the limits that are set, a block
  *    576  genesis           redo header of the state before the first transaction: constant
- *    704  (to 4096: zero)
+ *    704  floor             events up to this offset are gone: maximum          by records only
+ *    712  cuts              1 + number of the last transaction that removed events of single
+ *                           streams, 0 if there was none: maximum               by records only
+ *    768  reclaimed         offsets up to this one lead to nothing any more: maximum
+ *    776  dues              +1 by who left something to be found by looking at all extents
+ *    784  done              of dues: maximum, by who has looked at all of them since
+ *    792  maintainer        {generation:32, thread + 1:32} who is at maintenance: a hint
+ *    800  (to 4096: zero)
+ *
+ * Events that are there now are those above the floor, but for `holes`.
  */
 struct eddy_shm_redo {
     eddy_word seq;         /*  0 number of the transaction */
     eddy_word next_offset; /*  8 the offset after its last event */
     eddy_word time_ns;     /* 16 of recording, never earlier than its predecessor's */
-    eddy_word events_in;   /* 24 totals, absolute: events ever appended */
-    eddy_word events_out;  /* 32 and removed */
-    eddy_word bytes_in;    /* 40 */
-    eddy_word bytes_out;   /* 48 */
-    eddy_word streams_in;  /* 56 streams ever made: the last stream number */
-    eddy_word streams_out; /* 64 */
-    eddy_word groups;      /* 72 wait groups it touches, a bit each */
-    eddy_word words;       /* 80 length of the list, in words */
-    eddy_word list_off;    /* 88 where it lies, if not inline: 0 */
-    eddy_word spare[4];    /* 96 */
+    eddy_word bytes_in;    /* 24 totals, absolute: of all events ever appended */
+    eddy_word floor;       /* 32 events up to this offset are gone */
+    eddy_word floor_bytes; /* 40 bytes_in as it was when that offset was the last */
+    eddy_word holes;       /* 48 events above the floor that are gone */
+    eddy_word holes_bytes; /* 56 */
+    eddy_word streams_in;  /* 64 streams ever made: the last stream number */
+    eddy_word streams;     /* 72 streams there now */
+    eddy_word names;       /* 80 names known, of removed streams too */
+    eddy_word groups;      /* 88 wait groups it touches, a bit each */
+    eddy_word words;       /* 96 length of the list, in words */
+    eddy_word list_off;    /* 104 where it lies, if not inline: 0 */
+    eddy_word spare[2];    /* 112 */
 };
 static_assert(sizeof(struct eddy_shm_redo) == 128, "redo header");
-static_assert(offsetof(struct eddy_shm_redo, groups) == 72, "redo header");
+static_assert(offsetof(struct eddy_shm_redo, groups) == 88, "redo header");
 
 struct eddy_shm_super {
     eddy_word magic;
@@ -122,27 +137,39 @@ struct eddy_shm_super {
     int64_t created_ns;
     uint64_t hash_keep;
     char writer[64];
-    uint64_t pad0[2];
+    uint64_t maps_off;
+    uint64_t pad0[1];
     eddy_word reserved; /* 256: by whoever grows the store; read by all who take extents */
     eddy_word fresh;
     uint64_t pad1[6];
     eddy_word era; /* 320: by maintenance; read at every entry */
     uint64_t pad2[7];
-    eddy_word hint[EDDY_HINTS]; /* 384: by whoever frees or takes */
+    eddy_word lowest[EDDY_MAPS]; /* 384: by whoever frees or takes */
     eddy_word offsets_root;     /* 512: by records only */
     eddy_word streams_root;
-    uint64_t pad3[6];
+    eddy_word limits_root;
+    uint64_t pad3[5];
     struct eddy_shm_redo genesis;
-    uint64_t pad4[424];
+    eddy_word floor; /* 704: by records; read by all who read */
+    eddy_word cuts;
+    uint64_t pad4[6];
+    eddy_word reclaimed; /* 768: by maintenance */
+    eddy_word dues;
+    eddy_word done;
+    eddy_word maintainer;
+    uint64_t pad5[412];
 };
 static_assert(sizeof(struct eddy_shm_super) == 4096, "superblock");
 static_assert(offsetof(struct eddy_shm_super, members_max) == 64, "superblock");
 static_assert(offsetof(struct eddy_shm_super, writer) == 176, "superblock");
 static_assert(offsetof(struct eddy_shm_super, reserved) == 256, "superblock");
 static_assert(offsetof(struct eddy_shm_super, era) == 320, "superblock");
-static_assert(offsetof(struct eddy_shm_super, hint) == 384, "superblock");
+static_assert(offsetof(struct eddy_shm_super, lowest) == 384, "superblock");
+static_assert(offsetof(struct eddy_shm_super, maps_off) == 240, "superblock");
 static_assert(offsetof(struct eddy_shm_super, offsets_root) == 512, "superblock");
 static_assert(offsetof(struct eddy_shm_super, genesis) == 576, "superblock");
+static_assert(offsetof(struct eddy_shm_super, floor) == 704, "superblock");
+static_assert(offsetof(struct eddy_shm_super, reclaimed) == 768, "superblock");
 
 /* ---- ring ----------------------------------------------------------------------------------
  *
@@ -200,6 +227,7 @@ static_assert(offsetof(struct eddy_shm_member, command) == 32, "member");
  *
  *      0  state      {generation:32, member:16, LIVE:16}; 0 in the low half: free
  *      8  lo, hi     eras that this thread may see into; lo 0: it is outside
+ *     24  retiring   1: there may be blocks that are retired in this member's name, by this thread
  *     64  counters   16, by the owner alone; they outlive the owner, and are summed when asked for
  *    192  buffer 0   redo header (128) and 112 words of list
  *   1216  buffer 1
@@ -216,7 +244,8 @@ struct eddy_shm_thread {
     eddy_word state;
     eddy_word lo;
     eddy_word hi;
-    uint64_t pad0[5];
+    eddy_word retiring;
+    uint64_t pad0[4];
     eddy_word counter[EDDY_COUNTERS];
     struct eddy_shm_buffer buffer[2];
     uint64_t pad1[8];
@@ -230,26 +259,40 @@ static_assert(offsetof(struct eddy_shm_thread, buffer) == 192, "thread");
  *      0  state      {generation:32, member:16, LIVE:16}
  *      8  position   the last offset looked at
  *     16  pin        index of the extent of a borrowed event, + 1; 0: none
- *     24  (to 64: zero)
+ *     24  borrows    1: it may pin
+ *     32  (to 64: zero)
  */
 struct eddy_shm_reader {
     eddy_word state;
     eddy_word position;
     eddy_word pin;
-    uint64_t pad[5];
+    eddy_word borrows;
+    uint64_t pad[4];
 };
 static_assert(sizeof(struct eddy_shm_reader) == EDDY_LINE, "reader");
+
+/* ---- maps ----------------------------------------------------------------------------------
+ *
+ * For each kind of extent that may be had, a bit for each extent: free ones, partly filled ones of
+ * events, of nodes of class 1, 2, ..., those without memory, redo lists that were left. A bit says
+ * where to look; the state word says what is there. Set by who makes the extent so, cleared by who
+ * takes it, or finds that it is not so. Each map takes whole pages.
+ */
 
 /* ---- extent states -------------------------------------------------------------------------
  *
  *      0  state  {generation:32, state:8, 0:8, member:16}: FREE (under the generation of its next
- *                use) -> OWNED -> PARTIAL -> OWNED ... -> SEALED -> CONDEMNED -> FREE. A partial
+ *                use) -> OWNED -> PARTIAL -> OWNED ... -> SEALED -> OWNED -> FREE. A partial
  *                extent has contents and room, and nobody fills it at present.
  *      8  info   {kind:8, class:8, run:32}: by the owner, after it took the extent
- *     16  fill   bytes that are whole blocks (event extents): by the owner, after the block
- *     24  next   of the list that it is on, index + 1: a hint
+ *     16  fill   {events:32, bytes:32} whole blocks in it (event extents): by the owner, after the
+ *                block
+ *     24  (zero)
  *     32  birth, retired   eras
- *     48  (to 64: zero)
+ *     48  dead   {events:32, bytes:32} of those, events that nothing leads to any more: added by who
+ *                removed the last way to them: a hint. In extents of nodes: blocks that are retired
+ *                or free again
+ *     56  (zero)
  */
 enum {
     EDDY_FREE = 0,
@@ -257,8 +300,10 @@ enum {
     EDDY_LINKED = 2,  /* blocks: a record refers to it */
     EDDY_PARTIAL = 2, /* extents */
     EDDY_SEALED = 3,
-    EDDY_CONDEMNED = 4,
-    EDDY_RETIRED = 5
+    EDDY_CONDEMNED = 4, /* blocks: nothing will lead to it */
+    EDDY_RETIRED = 5,   /* blocks: nothing does; waits for who may still see it */
+    EDDY_EMPTYING = 6,  /* extents: a member gives its memory to the system, or takes it back */
+    EDDY_HOLE = 7       /* extents: without memory; free under the generation of its next use */
 };
 enum {
     EDDY_KIND_NONE = 0,
@@ -272,12 +317,16 @@ struct eddy_shm_extent {
     eddy_word state;
     eddy_word info;
     eddy_word fill;
-    eddy_word next;
+    uint64_t pad0;
     eddy_word birth;
     eddy_word retired;
-    uint64_t pad[2];
+    eddy_word dead;
+    uint64_t pad1;
 };
 static_assert(sizeof(struct eddy_shm_extent) == EDDY_LINE, "extent state");
+#define EDDY_FILL(events, bytes) ((uint64_t)(events) << 32 | (uint64_t)(bytes))
+#define EDDY_FILL_EVENTS(w) ((uint32_t)((w) >> 32))
+#define EDDY_FILL_BYTES(w) ((uint32_t)(w))
 
 #define EDDY_STATE(gen, state, member)                                                             \
     ((uint64_t)(gen) << 32 | (uint64_t)(state) << 24 | (uint64_t)(member))
@@ -300,14 +349,18 @@ static_assert(sizeof(struct eddy_shm_extent) == EDDY_LINE, "extent state");
  *     24  shape    {kind:8, shift:8, bits:8}: constant while it lives
  *     32  home     the cell that is the root of its trie
  *     40  base     the first number under it (number trie), or a hash under it (hash trie)
- *     48  (zero)
+ *     48  sum      leaves of offsets and of versions: bytes of all events of the store, or of the
+ *                  stream, that come before its first number: constant while it lives
+ *     56  (zero)
  *     64  slot     1 << bits of them
  *
  * A cell or slot holds 0, then a reference (the offset of a block), then perhaps others, or a mark
  * (odd: TOMB), never an earlier value again while its block lives. Leaves of version tries
- * hold offsets of events; leaves of the offset trie hold references to event blocks.
+ * hold offsets of events; leaves of the offset trie hold references to event blocks, and at last
+ * TOMB of the block's size, so that it is known how much has gone. Cells that records change hold
+ * TOMB of the record's number.
  */
-enum { EDDY_BLOCK_NODE = 1, EDDY_BLOCK_STREAM = 2 };
+enum { EDDY_BLOCK_NODE = 1, EDDY_BLOCK_STREAM = 2, EDDY_BLOCK_LIMITS = 3 };
 struct eddy_shm_block {
     eddy_word state;
     eddy_word birth;
@@ -318,7 +371,8 @@ struct eddy_shm_node {
     struct eddy_shm_block block;
     eddy_word home;
     eddy_word base;
-    uint64_t pad[2];
+    eddy_word sum;
+    uint64_t pad;
     eddy_word slot[];
 };
 static_assert(sizeof(struct eddy_shm_node) == 64, "node");
@@ -330,6 +384,7 @@ static_assert(sizeof(struct eddy_shm_node) == 64, "node");
 #define EDDY_NODE_CLASS(bits) ((unsigned)(1 + ((1u << (bits)) + 7) / 8))
 #define EDDY_TOMB(seq) ((uint64_t)(seq) << 1 | 1)
 #define EDDY_IS_TOMB(cell) (((cell)&1) != 0)
+#define EDDY_TOMB_OF(cell) ((cell) >> 1)
 
 /* ---- stream descriptor ---------------------------------------------------------------------
  *
@@ -337,14 +392,17 @@ static_assert(sizeof(struct eddy_shm_node) == 64, "node");
  *     32  hash       of the name
  *     40  name_len
  *     48  number     of the stream, from 1
- *     56  collision  the next descriptor with the same hash: set once
+ *     56  collision  the next descriptor with the same hash, or a mark
  *     64  version    the last there has been: maximum
  *     72  bytes_in   of its events, ever: maximum
- *     80  events_in  maximum
- *     88  first      versions up to this one are gone: maximum
- *     96  bytes_out, events_out   maximum
- *    112  leaf8      cell: versions 7 to 14
- *    120  root       cell: trie of versions from 15, by version - 15
+ *     80  first      versions up to this one were removed: maximum. Those that lie below the
+ *                    store's floor are gone too, and are not counted here
+ *     88  removed    1 + the version at which the stream was removed: maximum. It is there no
+ *                    more as long as that is 1 + its version
+ *     96  reclaimed  versions up to this one lead to nothing any more: maximum, by maintenance
+ *    104  leaf8      cell: versions 7 to 14
+ *    112  root       cell: trie of versions from 15, by version - 15
+ *    120  (zero)
  *    128  slot       offsets of versions 1 to 6
  *    176  name       up to 255 bytes
  */
@@ -356,20 +414,43 @@ struct eddy_shm_stream {
     eddy_word collision;
     eddy_word version;
     eddy_word bytes_in;
-    eddy_word events_in;
     eddy_word first;
-    eddy_word bytes_out;
-    eddy_word events_out;
+    eddy_word removed;
+    eddy_word reclaimed;
     eddy_word leaf8;
     eddy_word root;
+    uint64_t pad;
     eddy_word slot[EDDY_INLINE_SLOTS];
     unsigned char name[];
 };
 static_assert(offsetof(struct eddy_shm_stream, version) == 64, "descriptor");
-static_assert(offsetof(struct eddy_shm_stream, leaf8) == 112, "descriptor");
+static_assert(offsetof(struct eddy_shm_stream, leaf8) == 104, "descriptor");
 static_assert(offsetof(struct eddy_shm_stream, slot) == 128, "descriptor");
 static_assert(offsetof(struct eddy_shm_stream, name) == 176, "descriptor");
 #define EDDY_STREAM_CLASS(name_len) ((unsigned)((176 + (name_len) + 63) / 64))
+
+/* ---- limits --------------------------------------------------------------------------------
+ *
+ * What the store may hold: an immutable block, replaced whole by the record that sets others.
+ *
+ *      0  block      shape {kind, 0, 0}
+ *     32  flags      EDDY_DROP_... of the interface
+ *     40  events, bytes, streams, stream_events, names, age_ns     0: no limit
+ *     88  (zero to 128)
+ */
+struct eddy_shm_limits {
+    struct eddy_shm_block block;
+    eddy_word flags;
+    eddy_word events;
+    eddy_word bytes;
+    eddy_word streams;
+    eddy_word stream_events;
+    eddy_word names;
+    eddy_word age_ns;
+    uint64_t pad[5];
+};
+static_assert(sizeof(struct eddy_shm_limits) == 128, "limits");
+enum { EDDY_LIMITS_CLASS = 2 };
 
 /* ---- events --------------------------------------------------------------------------------
  *
@@ -435,7 +516,7 @@ static_assert(sizeof(struct eddy_shm_event) == 32, "event");
  *   RUN   base            slot k: 0 -> base + k, k < count; slots that maintenance never changes
  *   REFS  values[count]   as SET, for count slots one after the other (at most 7)
  *   SWAP  old, value      cells that lead to nodes and descriptors
- *   MAX   value           at least value
+ *   MAX   value           at least value; of a block's state: it is condemned
  */
 enum {
     EDDY_REDO_SET = 1,
@@ -461,6 +542,8 @@ struct eddy_layout_sizes {
 /* Fills in the constant fields of a superblock (all but magic, ids, times). */
 void eddy_layout_plan(struct eddy_shm_super *super, const struct eddy_layout_sizes *sizes);
 uint64_t eddy_layout_fingerprint(const struct eddy_shm_super *super);
+/* Bytes of a map, of so many extents. */
+uint64_t eddy_layout_map_size(uint64_t extents_max);
 /* Bytes of a group's line or lines. */
 uint64_t eddy_layout_group_size(uint32_t wait_words);
 

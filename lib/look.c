@@ -8,6 +8,7 @@
 #include <sys/stat.h>
 
 #include "error.h"
+#include "gone.h"
 
 /* Facts grow with new versions of eddy: a caller that was built with an older header has a smaller
  * struct, and gets that much. */
@@ -51,10 +52,10 @@ int eddy_info(eddy_store *s, eddy_facts *facts) {
                     reserved * (EDDY_EXTENT_SIZE + sizeof(struct eddy_shm_extent)),
         .free = eddy_extent_count_free(a) * EDDY_EXTENT_SIZE,
         .head = now.now.next_offset - 1,
-        .first = now.now.next_offset > 1 ? 1 : 0,
-        .events = now.now.events_in - now.now.events_out,
-        .bytes = now.now.bytes_in - now.now.bytes_out,
-        .streams = now.now.streams_in - now.now.streams_out,
+        .first = eddy_ring_events(&now.now) > 0 ? now.now.floor + 1 : 0,
+        .events = eddy_ring_events(&now.now),
+        .bytes = eddy_ring_bytes(&now.now),
+        .streams = now.now.streams,
         .transactions = now.seq,
         .created_ns = a->super->created_ns,
         .recorded_ns = now.now.time_ns,
@@ -73,7 +74,7 @@ int eddy_stats(eddy_store *s, eddy_counts *counts) {
         return r;
     }
     eddy_counts k = {
-        .events_appended = now.now.events_in,
+        .events_appended = now.now.next_offset - 1,
         .bytes_appended = now.now.bytes_in,
         .transactions = now.seq,
         .events_read = eddy_thread_counted(a, EDDY_COUNT_READ),
@@ -115,11 +116,22 @@ static int describe(const struct eddy_view *v, uint64_t off, eddy_stream_facts *
     f->name_len = (uint32_t)name.len;
     memcpy(f->name, name.ptr, name.len);
     f->version = eddy_view_load(v, &d->version);
-    uint64_t gone = eddy_view_load(v, &d->first);
+    uint64_t gone;
+    uint64_t before;
+    if (eddy_gone_removed(v, d)) {
+        return EDDY_ENOENT;
+    }
+    int r = eddy_gone_versions(v, d, &gone);
+    if (r == 0) {
+        r = eddy_gone_stream_bytes(v, d, gone, &before);
+    }
+    if (r < 0) {
+        return r;
+    }
     f->count = f->version - gone;
-    f->bytes = eddy_view_load(v, &d->bytes_in) - eddy_view_load(v, &d->bytes_out);
+    f->bytes = eddy_view_load(v, &d->bytes_in) - before;
     f->first_version = f->count ? gone + 1 : 0;
-    int r = offset_of(v, d, f->first_version, &f->first_offset);
+    r = offset_of(v, d, f->first_version, &f->first_offset);
     return r < 0 ? r : offset_of(v, d, f->count ? f->version : 0, &f->last_offset);
 }
 
@@ -167,18 +179,29 @@ int eddy_stream_info(eddy_store *s, eddy_bytes name, eddy_stream_facts *facts) {
 }
 
 /* Descriptors of the streams numbered from `known` + 1 on. */
-static int collect(const struct eddy_view *v, uint64_t known, uint64_t last, uint64_t *offs) {
+static int collect(const struct eddy_view *v, uint64_t known, uint64_t last, uint64_t *offs,
+                   size_t most, size_t *count) {
     struct eddy_trie_leaf leaf = {0};
-    for (uint64_t n = known + 1; n <= last; n++) {
+    *count = 0;
+    for (uint64_t n = known + 1; n <= last && *count < most; n++) {
         eddy_word *slot;
         int r = eddy_trie_slot_near(v, &v->arena->super->streams_root, n, &leaf, &slot);
-        uint64_t off = r == 1 ? eddy_view_load(v, slot) : 0;
+        uint64_t off = r == 1 ? eddy_view_load(v, slot) : 1;
+        if (r == 0) {
+            uint64_t span;
+            r = eddy_trie_walk(v, &v->arena->super->streams_root, n, &slot, &span);
+            off = r == 0 && span != 0 ? EDDY_TOMB(0) : 0;
+            n = off ? n | (span - 1) : n;
+        }
+        if (r >= 0 && EDDY_IS_TOMB(off)) {
+            continue; /* forgotten */
+        }
         if (r < 0 || !eddy_stream_at(v->arena, off)) {
             return r < 0 ? r
                          : eddy_error_set(EDDY_ECORRUPT, "stream number %llu is damaged",
                                           (unsigned long long)n);
         }
-        offs[n - known - 1] = off;
+        offs[(*count)++] = off;
     }
     return 0;
 }
@@ -188,25 +211,30 @@ static int sort_names(struct eddy_store *s, struct eddy_instant *now) {
     struct eddy_directory *d = s->directory;
     uint64_t last = now->now.streams_in;
     uint64_t known = eddy_directory_known(d);
+    uint64_t most = now->now.names; /* numbers that are known; the others have gone */
+    size_t count = 0;
+    eddy_directory_purge(d, &now->view, last - most);
     if (known >= last) {
         return 0;
     }
-    if (last > s->arena.cap / EDDY_LINE) {
+    if (most > last || most > s->arena.cap / EDDY_LINE) {
         return eddy_error_set(EDDY_ECORRUPT, "more streams than the store has room for");
     }
-    uint64_t *offs = malloc((last - known) * sizeof *offs);
-    int r = offs ? collect(&now->view, known, last, offs)
+    most = most < last - known ? most : last - known;
+    uint64_t *offs = malloc((most + 1) * sizeof *offs);
+    int r = offs ? collect(&now->view, known, last, offs, most, &count)
                  : eddy_error_set(EDDY_ENOMEM, "no memory for the list of streams");
     if (r == 0) {
-        r = eddy_directory_add(d, &now->view, offs, last - known, last);
+        r = eddy_directory_add(d, &now->view, offs, count, last);
     }
     free(offs);
     return r;
 }
 
-/* A page of descriptors, as of now. */
+/* A page of descriptors, as of now, and the name of its last one. */
 static int64_t page(struct eddy_store *s, struct eddy_context *c, eddy_bytes prefix,
-                    eddy_bytes after, size_t limit, uint64_t **offs) {
+                    eddy_bytes after, size_t limit, uint64_t **offs, unsigned char *last,
+                    eddy_bytes *last_name) {
     struct eddy_instant now = {0};
     eddy_instant_renew(&now, &c->thread);
     eddy_rcu_enter(&c->thread.span);
@@ -218,37 +246,56 @@ static int64_t page(struct eddy_store *s, struct eddy_context *c, eddy_bytes pre
     if (n == 0) {
         n = eddy_directory_page(s->directory, &now.view, prefix, after, limit, offs);
     }
+    if (n > 0) {
+        eddy_bytes name = eddy_stream_name(eddy_arena_raw(&s->arena, (*offs)[n - 1]));
+        memmove(last, name.ptr, name.len);
+        *last_name = eddy_mem(last, name.len);
+    }
     eddy_directory_unlock(s->directory);
     eddy_rcu_leave(&c->thread.span);
     eddy_instant_fini(&now);
     return n;
 }
 
+/* Calls fn for those of a page that are there. EDDY_END, the number of calls in *calls; or fn's
+ * value, if it is not 0; or an error. `after` is the last one's name then. */
+static int give_page(struct eddy_store *s, struct eddy_context *c, const uint64_t *offs, int64_t n,
+                     int (*fn)(void *arg, const eddy_stream_facts *facts), void *arg,
+                     int64_t *calls) {
+    for (int64_t i = 0; i < n; i++) {
+        eddy_stream_facts f;
+        int r = facts_of(s, c, eddy_mem(NULL, 0), offs[i], &f);
+        if (r == EDDY_ENOENT) {
+            continue;
+        }
+        if (r < 0) {
+            return r;
+        }
+        f.size = sizeof f;
+        (*calls)++;
+        if (fn(arg, &f) != 0) {
+            return 1;
+        }
+    }
+    return 0;
+}
+
 int64_t eddy_streams(eddy_store *s, eddy_bytes prefix, eddy_bytes after, size_t limit,
                      int (*fn)(void *arg, const eddy_stream_facts *facts), void *arg) {
     struct eddy_context *c;
-    uint64_t *offs = NULL;
-    int r = eddy_store_context(s, true, &c);
-    if (r < 0) {
-        return r;
-    }
-    int64_t n = limit ? page(s, c, prefix, after, limit, &offs) : 0;
+    unsigned char last[EDDY_STREAM_MAX];
     int64_t calls = 0;
-    for (; calls < n; calls++) {
-        eddy_stream_facts f;
-        r = facts_of(s, c, eddy_mem(NULL, 0), offs[calls], &f);
-        if (r < 0) {
-            n = r;
-            break;
-        }
-        f.size = sizeof f;
-        if (fn(arg, &f) != 0) {
-            n = calls + 1;
+    int r = eddy_store_context(s, true, &c);
+    while (r == 0 && (uint64_t)calls < limit) {
+        uint64_t *offs = NULL;
+        int64_t n = page(s, c, prefix, after, limit - (size_t)calls, &offs, last, &after);
+        r = n < 0 ? (int)n : give_page(s, c, offs, n, fn, arg, &calls);
+        free(offs);
+        if (n == 0) {
             break;
         }
     }
-    free(offs);
-    return n;
+    return r < 0 ? r : calls;
 }
 
 /* ---- members ---- */

@@ -16,6 +16,7 @@
 
 #include "error.h"
 #include "event.h"
+#include "reclaim.h"
 #include "wait.h"
 
 struct judge {
@@ -88,6 +89,7 @@ static void clear_readers(struct eddy_arena *a, uint32_t member) {
             eddy_wait_sweep(a, i);
             /* [maintain.R2] relaxed: its owner is dead */
             eddy_st_rlx(&r->pin, 0);
+            eddy_st_rlx(&r->borrows, 0);
             /* [maintain.P1] release: pairs with [follow.C3]. Free. Death before: done again. */
             eddy_st_rel(&r->state, (uint64_t)EDDY_SLOT_GEN(w) << 32);
         }
@@ -117,6 +119,7 @@ static int sweep_taken(struct eddy_thread *t, uint32_t member) {
     judge_blocks(t, member);
     judge_large(t, member);
     clear_readers(a, member);
+    eddy_reclaim_sweep(t, member);
     eddy_extent_sweep(a, member, last_list(a, seq));
     eddy_member_clear_threads(a, member);
     eddy_member_set_free(a, member);

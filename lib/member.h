@@ -22,6 +22,7 @@ struct eddy_cursor {
     uint64_t base; /* offset of the extent; 0: none */
     uint64_t fill; /* bytes */
     uint64_t size;
+    uint32_t events;
 };
 
 /* Counters of a thread; summed over all slots when asked for. */

@@ -40,6 +40,7 @@ void eddy_plan_fini(struct eddy_plan *p) {
     free(p->sets.at);
     free(p->swaps.at);
     free(p->maxima.at);
+    free(p->condemned.at);
     free(p->taken);
     eddy_overlay_fini(&p->own);
 }
@@ -59,6 +60,7 @@ void eddy_plan_reset(struct eddy_plan *p) {
         struct eddy_plan_taken *t = &p->taken[--p->taken_count];
         eddy_block_give(p->thread->arena, &p->thread->blocks, t->off, t->class_);
     }
+    p->condemned.count = 0;
     clear(p);
 }
 
@@ -116,7 +118,7 @@ int eddy_plan_take(struct eddy_plan *p, unsigned class_, uint64_t *off) {
 }
 
 static int new_node(struct eddy_plan *p, unsigned bits, unsigned shift, const eddy_word *home,
-                    uint64_t base, struct eddy_shm_node **node) {
+                    uint64_t base, uint64_t sum, struct eddy_shm_node **node) {
     uint64_t off;
     int r = eddy_plan_take(p, EDDY_NODE_CLASS(bits), &off);
     if (r < 0) {
@@ -127,6 +129,7 @@ static int new_node(struct eddy_plan *p, unsigned bits, unsigned shift, const ed
     eddy_st_rlx(&(*node)->block.shape, EDDY_SHAPE(EDDY_BLOCK_NODE, shift, bits));
     eddy_st_rlx(&(*node)->home, off_of(p, home));
     eddy_st_rlx(&(*node)->base, base);
+    eddy_st_rlx(&(*node)->sum, sum);
     return 0;
 }
 
@@ -179,7 +182,8 @@ static int gone(const struct eddy_plan *p, const eddy_word *cell) {
 }
 
 /* Makes the root tall enough for a number: an empty one gets a node, a low one a new root above. */
-static int raise_root(struct eddy_plan *p, eddy_word *root, bool private, uint64_t number) {
+static int raise_root(struct eddy_plan *p, eddy_word *root, bool private, uint64_t number,
+                      uint64_t sum) {
     struct eddy_shm_block *block;
     struct eddy_shm_node *node;
     uint64_t value;
@@ -193,12 +197,12 @@ static int raise_root(struct eddy_plan *p, eddy_word *root, bool private, uint64
     unsigned shift = r == 1 ? EDDY_SHAPE_SHIFT(eddy_trie_shape(block)) : 0;
     unsigned want = covering(number, shift);
     if (r == 0) {
-        r = new_node(p, EDDY_NODE_BITS, want, root, 0, &node);
+        r = new_node(p, EDDY_NODE_BITS, want, root, 0, want == 0 ? sum : 0, &node);
         return r < 0 ? r : link_cell(p, root, private, 0, off_of(p, node));
     }
     while (shift < want) {
         shift += EDDY_NODE_BITS;
-        r = new_node(p, EDDY_NODE_BITS, shift, root, 0, &node);
+        r = new_node(p, EDDY_NODE_BITS, shift, root, 0, 0, &node);
         if (r < 0) {
             return r;
         }
@@ -215,8 +219,8 @@ static int raise_root(struct eddy_plan *p, eddy_word *root, bool private, uint64
 
 /* The leaf of a number, found or made. */
 static int leaf_of(struct eddy_plan *p, eddy_word *root, bool private, uint64_t number,
-                   struct eddy_shm_node **leaf, bool *leaf_private) {
-    int r = raise_root(p, root, private, number);
+                   uint64_t sum, struct eddy_shm_node **leaf, bool *leaf_private) {
+    int r = raise_root(p, root, private, number, sum);
     eddy_word *cell = root;
     unsigned above = EDDY_TRIE_SHIFT_MAX + 1;
     while (r >= 0) {
@@ -232,7 +236,7 @@ static int leaf_of(struct eddy_plan *p, eddy_word *root, bool private, uint64_t 
         if (r == 0) {
             unsigned shift = above - EDDY_NODE_BITS;
             uint64_t base = number >> shift >> EDDY_NODE_BITS << shift << EDDY_NODE_BITS;
-            r = new_node(p, EDDY_NODE_BITS, shift, root, base, leaf);
+            r = new_node(p, EDDY_NODE_BITS, shift, root, base, shift == 0 ? sum : 0, leaf);
             if (r < 0) {
                 return r;
             }
@@ -259,6 +263,14 @@ static int leaf_of(struct eddy_plan *p, eddy_word *root, bool private, uint64_t 
 
 static inline uint64_t value_at(const struct eddy_plan_values *v, uint32_t k) {
     return v->refs ? v->refs[k] : v->base + k;
+}
+
+/* The values from the n-th on. */
+static inline struct eddy_plan_values values_from(struct eddy_plan_values v, uint32_t n) {
+    v.base += n;
+    v.refs = v.refs ? v.refs + n : NULL;
+    v.sums = v.sums ? v.sums + n : NULL;
+    return v;
 }
 
 static void fill_private(eddy_word *slot, uint32_t count, const struct eddy_plan_values *v) {
@@ -305,14 +317,12 @@ static inline int fill_slots(struct eddy_plan *p, eddy_word *slot, bool private,
 /* The leaf that was used last, if the number lies in it and it still is. */
 static inline bool is_near(struct eddy_plan *p, const struct eddy_trie_leaf *near, uint64_t number,
                            struct eddy_shm_node **leaf) {
-    struct eddy_arena *a = p->thread->arena;
     if (!near || near->off == 0 || near->base != (number & ~(uint64_t)(EDDY_TRIE_SLOTS - 1)) ||
-        eddy_block_tag(a, near->off) != near->tag) {
+        !eddy_view_holds(&p->view, near->off, near->tag)) {
         return false;
     }
-    *leaf = eddy_arena_raw(a, near->off);
-    return eddy_view_covers(&p->view, &(*leaf)->block) ||
-           eddy_view_covers(&p->view, &(*leaf)->block);
+    *leaf = eddy_arena_raw(p->thread->arena, near->off);
+    return true;
 }
 
 static void remember(struct eddy_plan *p, struct eddy_trie_leaf *near, uint64_t number,
@@ -331,7 +341,7 @@ static int numbers_under(struct eddy_plan *p, eddy_word *root, bool root_private
         struct eddy_shm_node *leaf;
         bool private = false;
         if (!is_near(p, near, number, &leaf)) {
-            int r = leaf_of(p, root, root_private, number, &leaf, &private);
+            int r = leaf_of(p, root, root_private, number, v.sums ? v.sums[0] : 0, &leaf, &private);
             if (r < 0) {
                 return r;
             }
@@ -345,11 +355,7 @@ static int numbers_under(struct eddy_plan *p, eddy_word *root, bool root_private
         }
         number += n;
         count -= n;
-        if (v.refs) {
-            v.refs += n;
-        } else {
-            v.base += n;
-        }
+        v = values_from(v, n);
     }
     return 0;
 }
@@ -360,7 +366,7 @@ int eddy_plan_numbers(struct eddy_plan *p, eddy_word *root, struct eddy_trie_lea
 }
 
 /* The small leaf of a stream, found or made. */
-static int leaf8_of(struct eddy_plan *p, struct eddy_shm_stream *s, bool private,
+static int leaf8_of(struct eddy_plan *p, struct eddy_shm_stream *s, bool private, uint64_t sum,
                     struct eddy_shm_node **leaf, bool *leaf_private) {
     struct eddy_shm_block *block;
     uint64_t value;
@@ -374,7 +380,7 @@ static int leaf8_of(struct eddy_plan *p, struct eddy_shm_stream *s, bool private
         return gone(p, &s->leaf8);
     }
     if (r == 0) {
-        r = new_node(p, 3, 0, &s->leaf8, 1 + EDDY_INLINE_SLOTS, leaf);
+        r = new_node(p, 3, 0, &s->leaf8, 1 + EDDY_INLINE_SLOTS, sum, leaf);
     }
     *leaf_private = true;
     return r < 0 ? r : link_cell(p, &s->leaf8, private, 0, off_of(p, *leaf));
@@ -392,13 +398,13 @@ static int versions_in(struct eddy_plan *p, struct eddy_shm_stream *s, bool priv
     }
     struct eddy_shm_node *leaf = NULL;
     bool leaf_private = false;
-    int r = leaf8_of(p, s, private, &leaf, &leaf_private);
+    int r = leaf8_of(p, s, private, v.sums ? v.sums[0] : 0, &leaf, &leaf_private);
     return r < 0 ? r
                  : fill_slots(p, &leaf->slot[version - 1 - EDDY_INLINE_SLOTS], leaf_private, n, &v);
 }
 
 int eddy_plan_versions(struct eddy_plan *p, struct eddy_shm_stream *s, uint64_t hash,
-                       uint64_t version, uint32_t count, uint64_t first_offset) {
+                       uint64_t version, uint32_t count, struct eddy_plan_values v) {
     bool private = is_private(p, off_of(p, s));
     struct eddy_plan_known *known = eddy_plan_known(p, hash);
     struct eddy_trie_leaf *near = !private && known->desc == off_of(p, s) ? &known->leaf : NULL;
@@ -407,14 +413,13 @@ int eddy_plan_versions(struct eddy_plan *p, struct eddy_shm_stream *s, uint64_t 
                        : version <= EDDY_INLINE_SLOTS ? EDDY_INLINE_SLOTS + 1
                                                       : EDDY_TRIE_VERSION;
         uint32_t n = end - version < count ? (uint32_t)(end - version) : count;
-        struct eddy_plan_values v = {.base = first_offset};
         int r = versions_in(p, s, private, near, version, n, v);
         if (r < 0) {
             return r;
         }
         version += n;
         count -= n;
-        first_offset += n;
+        v = values_from(v, n);
     }
     return 0;
 }
@@ -436,7 +441,7 @@ static int split(struct eddy_plan *p, uint64_t off, uint64_t hash, uint64_t othe
         if (shift > 63) {
             return gone(p, &s->hash); /* the hashes differ, so they do before they end */
         }
-        int r = new_node(p, EDDY_HASH_BITS, shift, a->names, hash, &node);
+        int r = new_node(p, EDDY_HASH_BITS, shift, a->names, hash, 0, &node);
         if (r < 0) {
             return r;
         }
@@ -466,11 +471,151 @@ int eddy_plan_name(struct eddy_plan *p, uint64_t stream_off, eddy_bytes name, ui
                          : eddy_error_set(EDDY_ECORRUPT, "a stream is in the index twice");
     }
     uint64_t value = stream_off;
-    if (place.there != 0) {
+    if (place.there != 0 && !EDDY_IS_TOMB(place.there)) {
         int r = split(p, stream_off, hash, place.there, place.shift, &value);
         if (r < 0) {
             return r;
         }
     }
     return link_cell(p, place.cell, is_private(p, place.in), place.there, value);
+}
+
+/* ---- taking out ---- */
+
+int eddy_plan_max_seen(struct eddy_plan *p, eddy_word *word, uint64_t value) {
+    int r = eddy_plan_max(p, word, value);
+    return r < 0 ? r : eddy_overlay_put(&p->own, off_of(p, word), value, true);
+}
+
+/* Says of a block that nothing will lead to it. It stands among the sets, before the swaps that make
+ * it so: a sweeper that finds a block of the dead owned and without an edge must see that it was no
+ * block that was never linked. */
+static int condemn(struct eddy_plan *p, uint64_t off) {
+    struct eddy_shm_block *b = eddy_arena_raw(p->thread->arena, off);
+    struct eddy_plan_words *w = &p->sets;
+    /* [plan.R8] relaxed: its generation cannot change while it is linked */
+    uint64_t gen = EDDY_STATE_GEN(eddy_ld_rlx(&b->state));
+    int r = room_for(w, 2);
+    r = r < 0 ? r : room_for(&p->condemned, 1);
+    if (r == 0) {
+        p->condemned.at[p->condemned.count++] = off;
+        w->at[w->count++] = EDDY_REDO(EDDY_REDO_MAX, 1, off_of(p, &b->state));
+        w->at[w->count++] = EDDY_STATE(gen, EDDY_CONDEMNED, 0);
+    }
+    return r;
+}
+
+int eddy_plan_replace(struct eddy_plan *p, eddy_word *root, uint64_t value, uint64_t seq) {
+    uint64_t old = eddy_view_load(&p->view, root);
+    bool there = old != 0 && !EDDY_IS_TOMB(old);
+    int r = there ? condemn(p, old) : 0;
+    if (r < 0 || (!there && value == 0)) {
+        return r;
+    }
+    return link_cell(p, root, false, old, value ? value : EDDY_TOMB(seq));
+}
+
+/* The nodes on the way to a name, from the root's cell down. */
+struct way {
+    eddy_word *cell[24]; /* cell[i + 1] lies in node[i] */
+    uint64_t node[24];
+    unsigned depth;
+};
+
+/* The way to the cell that leads to this descriptor, or to the first of its hash. */
+static int find_way(struct eddy_plan *p, uint64_t hash, struct way *way) {
+    unsigned shift = EDDY_NAME_ROOT_BITS;
+    way->depth = 0;
+    way->cell[0] = &p->thread->arena->names[hash & ((1u << EDDY_NAME_ROOT_BITS) - 1)];
+    for (;;) {
+        struct eddy_shm_block *block;
+        eddy_word *cell = way->cell[way->depth];
+        uint64_t value;
+        int r = eddy_trie_follow(&p->view, cell, EDDY_LEAF8_CLASS, &value, &block);
+        if (r <= 0) {
+            return r < 0 ? r : gone(p, cell);
+        }
+        if (EDDY_SHAPE_KIND(eddy_trie_shape(block)) == EDDY_BLOCK_STREAM) {
+            return 0;
+        }
+        if (shift > 63 || way->depth + 2 > sizeof way->node / sizeof way->node[0]) {
+            return gone(p, cell);
+        }
+        struct eddy_shm_node *node = (struct eddy_shm_node *)(void *)block;
+        way->node[way->depth++] = value;
+        way->cell[way->depth] = &node->slot[hash >> shift & ((1u << EDDY_HASH_BITS) - 1)];
+        shift += EDDY_HASH_BITS;
+    }
+}
+
+/* Nodes in which there is nothing any more go too, from below. */
+static int collapse(struct eddy_plan *p, struct way *way, uint64_t seq) {
+    while (way->depth > 0) {
+        uint64_t off = way->node[way->depth - 1];
+        struct eddy_shm_node *node = eddy_arena_raw(p->thread->arena, off);
+        for (unsigned i = 0; i < 1u << EDDY_HASH_BITS; i++) {
+            uint64_t value = eddy_view_load(&p->view, &node->slot[i]);
+            if (value != 0 && !EDDY_IS_TOMB(value)) {
+                return 0;
+            }
+        }
+        way->depth--;
+        int r = condemn(p, off);
+        if (r == 0) {
+            r = link_cell(p, way->cell[way->depth], false, off, EDDY_TOMB(seq));
+        }
+        if (r < 0) {
+            return r;
+        }
+    }
+    return 0;
+}
+
+/* The cell that leads to the descriptor: at the end of the way, or in one of the same hash. */
+static int find_cell(struct eddy_plan *p, const struct way *way, uint64_t off, eddy_word **cell) {
+    *cell = way->cell[way->depth];
+    for (;;) {
+        struct eddy_shm_block *block;
+        uint64_t value;
+        int r = eddy_trie_follow(&p->view, *cell, EDDY_STREAM_CLASS(0), &value, &block);
+        if (r <= 0 || value == off) {
+            return r < 0 ? r : r == 0 ? gone(p, *cell) : 0;
+        }
+        *cell = &((struct eddy_shm_stream *)(void *)block)->collision;
+    }
+}
+
+int eddy_plan_unname(struct eddy_plan *p, uint64_t off, uint64_t seq) {
+    struct eddy_arena *a = p->thread->arena;
+    struct eddy_shm_stream *s = eddy_arena_raw(a, off);
+    struct way way;
+    eddy_word *cell = NULL;
+    eddy_word *slot;
+    /* [plan.R9] relaxed: constant since it was filled */
+    uint64_t number = eddy_ld_rlx(&s->number);
+    int r = find_way(p, eddy_ld_rlx(&s->hash), &way);
+    if (r == 0) {
+        r = find_cell(p, &way, off, &cell);
+    }
+    if (r == 0) {
+        r = condemn(p, off);
+    }
+    uint64_t next = eddy_view_load(&p->view, &s->collision);
+    bool chained = next != 0 && !EDDY_IS_TOMB(next);
+    if (r == 0) {
+        r = link_cell(p, cell, false, off, chained ? next : EDDY_TOMB(seq));
+    }
+    if (r == 0 && chained) {
+        r = link_cell(p, &s->collision, false, next, EDDY_TOMB(seq));
+    }
+    if (r == 0) {
+        r = collapse(p, &way, seq);
+    }
+    if (r == 0) {
+        r = eddy_trie_slot(&p->view, &a->super->streams_root, number, &slot);
+        r = r == 1   ? link_cell(p, slot, false, off, EDDY_TOMB(seq))
+            : r == 0 ? gone(p, &a->super->streams_root)
+                     : r;
+    }
+    return r;
 }

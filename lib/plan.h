@@ -8,8 +8,8 @@
 #ifndef EDDY_PLAN_H
 #define EDDY_PLAN_H
 
+#include "gone.h"
 #include "member.h"
-#include "streams.h"
 
 struct eddy_plan_words {
     uint64_t *at;
@@ -41,17 +41,22 @@ struct eddy_plan {
     struct eddy_plan_words sets;
     struct eddy_plan_words swaps;
     struct eddy_plan_words maxima;
+    struct eddy_plan_words condemned; /* blocks that it condemns; kept until the next reset */
     struct eddy_plan_taken *taken;
     size_t taken_count;
     size_t taken_room;
     struct eddy_trie_leaf tail; /* of the offset trie */
+    struct eddy_gone_rise rise; /* of the floor */
+    uint64_t first_stream;      /* no stream up to this number is there: a hint */
     struct eddy_plan_known known[EDDY_PLAN_KNOWN];
 };
 
-/* Numbers to be set in a row: base + k, or, if refs is not NULL, refs[k]. */
+/* Numbers to be set in a row: base + k, or, if refs is not NULL, refs[k]; sums[k] is what a leaf that
+ * begins with the k-th one says of the bytes before it (NULL: nothing). */
 struct eddy_plan_values {
     uint64_t base;
     const uint64_t *refs;
+    const uint64_t *sums;
 };
 
 void eddy_plan_init(struct eddy_plan *plan, struct eddy_thread *thread);
@@ -70,13 +75,21 @@ int eddy_plan_numbers(struct eddy_plan *plan, eddy_word *root, struct eddy_trie_
                       uint64_t number, uint32_t count, struct eddy_plan_values values);
 /* Versions [version, version + count) of a stream, shared or private, whose name has this hash. */
 int eddy_plan_versions(struct eddy_plan *plan, struct eddy_shm_stream *stream, uint64_t hash,
-                       uint64_t version, uint32_t count, uint64_t first_offset);
+                       uint64_t version, uint32_t count, struct eddy_plan_values values);
 /* Where a stream with this hash would be noted. */
 static inline struct eddy_plan_known *eddy_plan_known(struct eddy_plan *plan, uint64_t hash) {
     return &plan->known[(hash ^ hash >> 32) & (EDDY_PLAN_KNOWN - 1)];
 }
 /* Links a private descriptor by its name, which is not there yet. */
 int eddy_plan_name(struct eddy_plan *plan, uint64_t stream_off, eddy_bytes name, uint64_t hash);
+/* Takes a descriptor out of the index of names and of numbers, and with it nodes that nothing is
+ * under any more; all are condemned. seq: of the transaction. */
+int eddy_plan_unname(struct eddy_plan *plan, uint64_t stream_off, uint64_t seq);
+/* As eddy_plan_max(), and seen by who walks on in the plan. */
+int eddy_plan_max_seen(struct eddy_plan *plan, eddy_word *word, uint64_t value);
+/* Makes a root lead to another block, a private one, or (value 0) to none; what it led to is
+ * condemned. */
+int eddy_plan_replace(struct eddy_plan *plan, eddy_word *root, uint64_t value, uint64_t seq);
 /* Takes a block of `class_` lines that is private until the list is committed. */
 int eddy_plan_take(struct eddy_plan *plan, unsigned class_, uint64_t *off);
 

@@ -92,6 +92,15 @@ int eddy_platform_reserve(int fd, uint64_t off, uint64_t len) {
     return 0;
 }
 
+int eddy_platform_punch(int fd, uint64_t off, uint64_t len) {
+    while (fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off, (off_t)len) < 0) {
+        if (errno != EINTR) {
+            return -errno;
+        }
+    }
+    return 0;
+}
+
 int eddy_platform_map(int fd, uint64_t len, bool read_only, void **out) {
     int prot = read_only ? PROT_READ : PROT_READ | PROT_WRITE;
     void *base = mmap(NULL, len, prot, MAP_SHARED | MAP_NORESERVE, fd, 0);

@@ -29,6 +29,8 @@ int eddy_platform_follow(const char *path, bool read_only);
 int eddy_platform_reopen(int fd, bool read_only);
 /* Reserves memory for [off, off + len): after that, touching it cannot fail. */
 int eddy_platform_reserve(int fd, uint64_t off, uint64_t len);
+/* Gives the memory of [off, off + len) back: it reads as zeros, and touching it may fail. */
+int eddy_platform_punch(int fd, uint64_t off, uint64_t len);
 /* Maps [0, len) shared. */
 int eddy_platform_map(int fd, uint64_t len, bool read_only, void **out);
 void eddy_platform_unmap(void *base, uint64_t len);

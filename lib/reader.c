@@ -13,10 +13,12 @@
 #include <string.h>
 
 #include "error.h"
+#include "gone.h"
 #include "platform.h"
 #include "wait.h"
 
-enum { AGAIN = 0, NOTHING = 2 };
+enum { AGAIN = 0, NOTHING = 2, GONE = 3 };
+enum { LOOKS_MAX = 10000 };
 
 /* ---- one event ---- */
 
@@ -102,8 +104,14 @@ static inline int load_event(struct eddy_reader *r, struct eddy_context *c, cons
         return n;
     }
     give_name(r, event);
-    /* The name is the event's as long as the event is there. */
-    return eddy_view_load(&r->instant.view, slot) == ref ? 1 : AGAIN;
+    bool gone = eddy_gone_event(&r->instant.view, event->offset, event->version, more.stream);
+    /* [reader.F1] acquire fence: alone: the name and `first` were loaded before the slot is looked at
+     * once more: its stream is what it was as long as the event has its memory */
+    eddy_fence_acq();
+    if (eddy_view_load(&r->instant.view, slot) != ref) {
+        return AGAIN;
+    }
+    return gone ? GONE : 1;
 }
 
 /* ---- numbers ---- */
@@ -116,7 +124,7 @@ static struct eddy_shm_stream *stream_of(struct eddy_reader *r) {
 static int find_stream(struct eddy_reader *r) {
     const struct eddy_view *v = &r->instant.view;
     struct eddy_arena *a = v->arena;
-    if (r->desc != 0 && eddy_block_tag(a, r->desc) == r->desc_tag) {
+    if (r->desc != 0 && eddy_view_holds(v, r->desc, r->desc_tag)) {
         return 1;
     }
     uint64_t off = eddy_directory_find(r->store->directory, v, r->select.stream, r->hash);
@@ -133,34 +141,82 @@ static int find_stream(struct eddy_reader *r) {
     }
     r->desc = off;
     r->desc_tag = eddy_block_tag(a, off);
+    /* [reader.R6] relaxed: constant since it was published */
+    uint64_t number = eddy_ld_rlx(&stream_of(r)->number);
+    if (r->number != 0 && r->number != number && r->started &&
+        !(r->select.flags & EDDY_BACKWARD)) {
+        r->at = 0; /* it was forgotten, and begins anew */
+    }
+    r->number = number;
     return 1;
 }
 
-/* The slot of an offset and what it leads to: 1, 0 if there is nothing, or an error. */
-static int offset_slot(struct eddy_reader *r, uint64_t offset, eddy_word **slot, uint64_t *ref) {
-    const struct eddy_view *v = &r->instant.view;
-    int got = eddy_trie_slot_near(v, &v->arena->super->offsets_root, offset, &r->offsets, slot);
-    if (got == 1) {
-        *ref = eddy_view_load(v, *slot);
-        got = *ref != 0 && !EDDY_IS_TOMB(*ref);
-    }
-    return got;
+/* Says which numbers are gone. */
+static int gone(struct eddy_reader *r, uint64_t from, uint64_t to) {
+    r->gone_from = from;
+    r->gone_to = to;
+    return GONE;
 }
 
-/* The offset that a number stands for: 1, 0 if there is nothing, or an error. */
-static int offset_of(struct eddy_reader *r, uint64_t number, uint64_t *offset) {
-    *offset = number;
-    if (r->select.stream.len == 0) {
-        return 1;
+/* The slot of an offset and what it leads to: 1, NOTHING, GONE, or an error. */
+static int offset_slot(struct eddy_reader *r, uint64_t offset, eddy_word **slot, uint64_t *ref) {
+    const struct eddy_view *v = &r->instant.view;
+    eddy_word *root = &v->arena->super->offsets_root;
+    uint64_t span = 0;
+    int got = eddy_trie_slot_near(v, root, offset, &r->offsets, slot);
+    if (got == 1) {
+        *ref = eddy_view_load(v, *slot);
+        return *ref == 0 ? NOTHING : EDDY_IS_TOMB(*ref) ? gone(r, offset, offset) : 1;
     }
+    got = got == 0 ? eddy_trie_walk(v, root, offset, slot, &span) : got;
+    if (got == 1) {
+        return AGAIN;
+    }
+    return got < 0 ? got : span ? gone(r, offset & ~(span - 1), offset | (span - 1)) : NOTHING;
+}
+
+/* The offset of a version of the selected stream: 1, NOTHING, GONE, or an error. */
+static int version_offset(struct eddy_reader *r, uint64_t version, uint64_t *offset) {
+    const struct eddy_view *v = &r->instant.view;
     eddy_word *slot;
     int got = find_stream(r);
-    if (got == 1) {
-        got = eddy_stream_slot(&r->instant.view, stream_of(r), number, &r->versions, &slot);
+    if (got <= 0) {
+        return got < 0 ? got : NOTHING;
     }
+    struct eddy_shm_stream *s = stream_of(r);
+    uint64_t first = eddy_view_load(v, &s->first);
+    if (version <= first) {
+        return gone(r, 1, first);
+    }
+    got = eddy_stream_slot(v, s, version, &r->versions, &slot);
+    *offset = got == 1 ? eddy_view_load(v, slot) : 0;
+    if (got < 0 || *offset > eddy_gone_floor(v)) {
+        return got < 0 ? got : 1;
+    }
+    /* Nothing there: it is yet to come, or it went with what is below the floor. */
+    uint64_t last = eddy_view_load(v, &s->version);
+    got = version <= last ? eddy_gone_versions(v, s, &first) : 0;
+    if (got < 0 || version > last) {
+        return got < 0 ? got : NOTHING;
+    }
+    return version <= first ? gone(r, 1, first) : AGAIN;
+}
+
+/* The event at an offset that is above the floor. */
+static inline int try_offset(struct eddy_reader *r, struct eddy_context *c, uint64_t offset,
+                             eddy_event *event) {
+    uint64_t ref = 0;
+    eddy_word *slot;
+    int got = offset_slot(r, offset, &slot, &ref);
     if (got == 1) {
-        *offset = eddy_view_load(&r->instant.view, slot);
-        got = *offset != 0;
+        got = load_event(r, c, slot, ref, event);
+        if (got == 1 && event->offset != offset) {
+            return eddy_error_set(EDDY_ECORRUPT, "offset %llu leads to another event",
+                                  (unsigned long long)offset);
+        }
+        if (got == GONE) {
+            (void)gone(r, offset, offset);
+        }
     }
     return got;
 }
@@ -168,25 +224,26 @@ static int offset_of(struct eddy_reader *r, uint64_t number, uint64_t *offset) {
 static inline int try_look_at(struct eddy_reader *r, struct eddy_context *c, uint64_t number,
                               eddy_event *event) {
     uint64_t offset;
-    uint64_t ref = 0;
-    eddy_word *slot;
-    int got = offset_of(r, number, &offset);
+    if (r->select.stream.len == 0) {
+        uint64_t floor = eddy_gone_floor(&r->instant.view);
+        return number <= floor ? gone(r, 1, floor) : try_offset(r, c, number, event);
+    }
+    int got = version_offset(r, number, &offset);
     if (got == 1) {
-        got = offset_slot(r, offset, &slot, &ref);
-    }
-    if (got <= 0) {
-        return got < 0 ? got : NOTHING;
-    }
-    got = load_event(r, c, slot, ref, event);
-    if (got == 1 &&
-        (event->offset != offset || (r->select.stream.len > 0 && event->version != number))) {
-        return eddy_error_set(EDDY_ECORRUPT, "offset %llu leads to another event",
-                              (unsigned long long)offset);
+        got = try_offset(r, c, offset, event);
+        if (got == GONE) {
+            return AGAIN; /* it went meanwhile, and the stream's words say so now */
+        }
+        if (got == 1 && event->version != number) {
+            return eddy_error_set(EDDY_ECORRUPT, "version %llu leads to another event",
+                                  (unsigned long long)number);
+        }
     }
     return got;
 }
 
-/* The event of a number: 1, NOTHING if there is none (as far as the indexes show), or an error. */
+/* The event of a number: 1, NOTHING if there is none yet (as far as the indexes show), GONE, or an
+ * error. */
 static inline int look_at(struct eddy_reader *r, struct eddy_context *c, uint64_t number,
                           eddy_event *event) {
     for (uint32_t tries = 0;; tries++) {
@@ -198,8 +255,9 @@ static inline int look_at(struct eddy_reader *r, struct eddy_context *c, uint64_
         if (got != AGAIN) {
             return got;
         }
-        if (!c->thread.slot && tries == 10000) {
-            return eddy_error_set(EDDY_EAGAIN, "event %llu is being moved all the time: try again",
+        if (tries == LOOKS_MAX) {
+            return eddy_error_set(c->thread.slot ? EDDY_ECORRUPT : EDDY_EAGAIN,
+                                  "event %llu is being moved all the time: try again",
                                   (unsigned long long)number);
         }
     }
@@ -214,7 +272,7 @@ static inline __attribute__((always_inline)) int look_near(struct eddy_reader *r
     const struct eddy_trie_leaf *leaf = &r->offsets;
     uint64_t k = number & (EDDY_TRIE_SLOTS - 1);
     if (leaf->off == 0 || leaf->base != number - k || number > r->bound ||
-        eddy_block_tag(a, leaf->off) != leaf->tag) {
+        !eddy_view_holds(v, leaf->off, leaf->tag)) {
         return 0;
     }
     const struct eddy_shm_node *node = eddy_arena_raw(a, leaf->off);
@@ -229,10 +287,13 @@ static inline __attribute__((always_inline)) int look_near(struct eddy_reader *r
     if (ref == 0 || EDDY_IS_TOMB(ref) ||
         (r->borrow && r->pinned != eddy_arena_extent_of(a, ref) + 1) ||
         eddy_event_read_inline(v, slot, ref, r->borrow ? NULL : &r->buffer, event, &more) != 1 ||
-        event->offset != number || name_of(r, a, more.stream) < 0) {
+        event->offset != number || name_of(r, a, more.stream) < 0 ||
+        eddy_gone_event(v, number, event->version, more.stream)) {
         return 0;
     }
     give_name(r, event);
+    /* [reader.F2] acquire fence: alone: as [reader.F1] */
+    eddy_fence_acq();
     return eddy_view_load(v, slot) == ref;
 }
 
@@ -254,6 +315,17 @@ static int last_number(struct eddy_reader *r, uint64_t *last) {
 
 /* ---- starting ---- */
 
+/* The first number from `mid` to high that is there, and its event: 1, 0 if there is none, or an
+ * error. */
+static int look_upward(struct eddy_reader *r, struct eddy_context *c, uint64_t *mid, uint64_t high,
+                       eddy_event *e) {
+    int got;
+    while ((got = look_at(r, c, *mid, e)) == GONE && r->gone_to < high) {
+        *mid = r->gone_to + 1;
+    }
+    return got == GONE ? 0 : got;
+}
+
 /* The last number in [low, high] of those below the wanted value, low being so by itself: the
  * wanted ones come after it. The values are offsets or times of recording, which grow with the
  * number. */
@@ -262,14 +334,15 @@ static int search(struct eddy_reader *r, struct eddy_context *c, uint64_t low, u
     eddy_event e;
     while (low < high) {
         uint64_t mid = low + (high - low) / 2 + ((high - low) & 1);
-        int got = look_at(r, c, mid, &e);
+        uint64_t at = mid;
+        int got = look_upward(r, c, &at, high, &e);
         if (got < 0) {
             return got;
         }
         bool below = got == 1 && (by_time ? e.recorded_ns < r->select.from_recorded_ns
                                           : e.offset <= r->select.after_offset);
         if (below) {
-            low = mid;
+            low = at;
         } else {
             high = mid - 1;
         }
@@ -282,6 +355,18 @@ static uint64_t min_u64(uint64_t a, uint64_t b) {
     return a < b ? a : b;
 }
 
+/* The last number that is gone. */
+static int last_gone(struct eddy_reader *r, uint64_t *gone) {
+    const struct eddy_view *v = &r->instant.view;
+    *gone = r->instant.now.floor;
+    if (r->select.stream.len == 0) {
+        return 0;
+    }
+    int got = find_stream(r);
+    *gone = 0;
+    return got == 1 ? eddy_gone_versions(v, stream_of(r), gone) : got;
+}
+
 /* Where to begin and to end, as of the instant that was taken. */
 static int start(struct eddy_reader *r, struct eddy_context *c) {
     const eddy_select *s = &r->select;
@@ -289,10 +374,20 @@ static int start(struct eddy_reader *r, struct eddy_context *c) {
     uint64_t last;
     uint64_t low = by_stream ? s->after_version : s->after_offset;
     uint64_t to = by_stream ? s->to_version : s->to_offset;
+    uint64_t gone;
     int got = last_number(r, &last);
+    if (got == 0) {
+        got = last_gone(r, &gone);
+    }
     if (got < 0) {
         return got;
     }
+    /* Who names a place to begin with misses what is gone behind it; else it begins with what is
+     * there. */
+    if ((s->after_offset == 0 && low == 0) || (s->flags & EDDY_BACKWARD)) {
+        low = low < gone ? gone : low;
+    }
+    r->quiet = r->instant.now.next_offset - 1;
     uint64_t end = (s->flags & EDDY_FOLLOW) ? UINT64_MAX : last;
     r->bound = to ? min_u64(to, end) : end;
     if (by_stream && s->after_offset > 0 && low < last) {
@@ -398,55 +493,103 @@ static int no_more(struct eddy_reader *r, struct eddy_context *c, uint64_t numbe
 int eddy_reader_at(struct eddy_reader *r, struct eddy_context *c, uint64_t number,
                    eddy_event *event) {
     eddy_instant_renew(&r->instant, &c->thread);
-    for (;;) {
-        int got = look_at(r, c, number, event);
-        if (got == NOTHING) {
-            got = no_more(r, c, number);
-            if (got == 1) {
-                got = look_at(r, c, number, event);
-                return got == NOTHING ? 0 : got;
-            }
-            return got == EDDY_CAUGHT_UP ? 0 : got;
-        }
-        return got;
+    int got = look_at(r, c, number, event);
+    if (got == NOTHING) {
+        got = no_more(r, c, number);
+        got = got == 1 ? look_at(r, c, number, event) : got < 0 ? got : NOTHING;
     }
+    return got == NOTHING || got == GONE ? 0 : got;
+}
+
+/* Is it news to this reader that the numbers from this one to r->gone_to are gone? */
+static bool is_lapse(const struct eddy_reader *r, uint64_t number) {
+    return r->select.stream.len > 0 || number > r->quiet ||
+           number <= eddy_gone_floor(&r->instant.view);
+}
+
+/* Numbers that are gone are passed by; *from is the first of those that are missed. */
+static void pass_by(struct eddy_reader *r, uint64_t number, uint64_t *from) {
+    if (r->select.flags & EDDY_BACKWARD) {
+        r->at = r->gone_from < number ? r->gone_from : number;
+        return;
+    }
+    if (*from == 0 && is_lapse(r, number)) {
+        *from = number;
+    }
+    r->at = min_u64(r->gone_to, r->bound);
+    if (*from != 0) {
+        r->position.lapped_to = r->at;
+    }
+}
+
+static int lapsed(struct eddy_reader *r, uint64_t from) {
+    r->position.lapped_from = from;
+    r->position.caught_up = false;
+    if (r->select.stream.len == 0) {
+        r->position.looked_at = r->position.lapped_to;
+    }
+    return eddy_error_set(EDDY_ELAPPED, "%s %llu to %llu are gone: removed before they were read",
+                          r->select.stream.len ? "versions" : "events", (unsigned long long)from,
+                          (unsigned long long)r->position.lapped_to);
+}
+
+/* There is nothing yet at this number. `missing` counts how often that was no answer. */
+static int nothing(struct eddy_reader *r, struct eddy_context *c, uint64_t number,
+                   uint64_t *missing) {
+    int more = no_more(r, c, number);
+    if (more == 1 && ((*missing)++ == 1000 || (*missing > 1 && !c->thread.slot))) {
+        return eddy_error_set(c->thread.slot ? EDDY_ECORRUPT : EDDY_EAGAIN,
+                              "number %llu is missing in the index", (unsigned long long)number);
+    }
+    return more;
+}
+
+/* Goes on to an event: is it one to be given? */
+static bool take(struct eddy_reader *r, uint64_t number, const eddy_event *event) {
+    enum match m = r->filters ? match(&r->select, event) : MATCH;
+    if (m == PAST) {
+        r->ended = true;
+        return false;
+    }
+    r->at = number;
+    r->position.looked_at = event->offset;
+    if (m == MATCH) {
+        eddy_reader_note(r, event);
+        r->given++;
+        r->ended = r->select.limit != 0 && r->given == r->select.limit;
+    }
+    return m == MATCH;
 }
 
 static int step(struct eddy_reader *r, struct eddy_context *c, eddy_event *event) {
     bool back = (r->select.flags & EDDY_BACKWARD) != 0;
     uint64_t missing = 0;
+    uint64_t lapse = 0;
     while (!r->ended) {
         uint64_t number = back ? r->at - 1 : r->at + 1;
-        if (back ? number <= r->bound : number > r->bound) {
-            return end(r);
-        }
-        int got = look_at(r, c, number, event);
-        if (got == NOTHING) {
-            int more = no_more(r, c, number);
-            if (more != 1) {
-                return more;
-            }
-            if (missing++ == 1000 || (missing > 1 && !c->thread.slot)) {
-                return eddy_error_set(c->thread.slot ? EDDY_ECORRUPT : EDDY_EAGAIN,
-                                      "number %llu is missing in the index",
-                                      (unsigned long long)number);
-            }
+        bool beyond = back ? number <= r->bound : number > r->bound;
+        int got = beyond ? NOTHING : look_at(r, c, number, event);
+        if (got == GONE) {
+            pass_by(r, number, &lapse);
             continue;
         }
-        if (got < 0) {
+        if (lapse != 0) {
+            return lapsed(r, lapse);
+        }
+        if (beyond) {
+            return end(r);
+        }
+        if (got == NOTHING) {
+            got = nothing(r, c, number, &missing);
+            if (got == 1) {
+                continue;
+            }
+        }
+        if (got != 1) {
             return got;
         }
         missing = 0;
-        enum match m = r->filters ? match(&r->select, event) : MATCH;
-        if (m == PAST) {
-            return end(r);
-        }
-        r->at = number;
-        r->position.looked_at = event->offset;
-        if (m == MATCH) {
-            eddy_reader_note(r, event);
-            r->given++;
-            r->ended = r->select.limit != 0 && r->given == r->select.limit;
+        if (take(r, number, event)) {
             return EDDY_EVENT;
         }
     }

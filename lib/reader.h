@@ -33,10 +33,14 @@ struct eddy_reader {
     bool easy;    /* by offset, no filters, and started: look_near() may do */
     bool started;
     bool ended;
+    uint64_t quiet;     /* holes up to this offset are no news: they were there when it began */
+    uint64_t gone_from; /* of a number that is gone: first and last that are known to be so */
+    uint64_t gone_to;
     eddy_position position;
     /* Caches, checked before they are used. */
     uint64_t desc;
     uint64_t desc_tag;
+    uint64_t number; /* of the selected stream; 0: not met yet */
     struct eddy_trie_leaf offsets;
     struct eddy_trie_leaf versions;
     struct eddy_reader_name name;

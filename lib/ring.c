@@ -32,6 +32,8 @@ int eddy_ring_before(const struct eddy_arena *a, uint64_t seq, struct eddy_ring_
         return 0;
     }
     bool good = h && copy->next_offset != 0 && copy->next_offset >> OFFSETS_MAX_BITS == 0 &&
-                copy->streams_in >> OFFSETS_MAX_BITS == 0 && (seq == 0 || copy->seq == seq - 1);
+                copy->streams_in >> OFFSETS_MAX_BITS == 0 &&
+                copy->floor < copy->next_offset &&
+                copy->holes < copy->next_offset - copy->floor && (seq == 0 || copy->seq == seq - 1);
     return good ? 1 : damaged(seq);
 }

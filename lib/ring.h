@@ -81,16 +81,27 @@ struct eddy_ring_copy {
     uint64_t seq;
     uint64_t next_offset;
     int64_t time_ns;
-    uint64_t events_in;
-    uint64_t events_out;
     uint64_t bytes_in;
-    uint64_t bytes_out;
+    uint64_t floor;
+    uint64_t floor_bytes;
+    uint64_t holes;
+    uint64_t holes_bytes;
     uint64_t streams_in;
-    uint64_t streams_out;
+    uint64_t streams;
+    uint64_t names;
     uint64_t groups;
     uint64_t words;
     uint64_t list_off;
 };
+
+/* Events that are there, and their bytes. */
+static inline uint64_t eddy_ring_events(const struct eddy_ring_copy *c) {
+    return c->next_offset - 1 - c->floor - c->holes;
+}
+
+static inline uint64_t eddy_ring_bytes(const struct eddy_ring_copy *c) {
+    return c->bytes_in - c->floor_bytes - c->holes_bytes;
+}
 
 /* Copies; what was copied counts only once a check of `applied` behind an acquire fence says that
  * the buffer was not yet written anew. */
@@ -99,12 +110,14 @@ static inline void eddy_ring_copy_header(const struct eddy_shm_redo *h, struct e
     c->seq = eddy_ld_rlx(&h->seq);
     c->next_offset = eddy_ld_rlx(&h->next_offset);
     c->time_ns = (int64_t)eddy_ld_rlx(&h->time_ns);
-    c->events_in = eddy_ld_rlx(&h->events_in);
-    c->events_out = eddy_ld_rlx(&h->events_out);
     c->bytes_in = eddy_ld_rlx(&h->bytes_in);
-    c->bytes_out = eddy_ld_rlx(&h->bytes_out);
+    c->floor = eddy_ld_rlx(&h->floor);
+    c->floor_bytes = eddy_ld_rlx(&h->floor_bytes);
+    c->holes = eddy_ld_rlx(&h->holes);
+    c->holes_bytes = eddy_ld_rlx(&h->holes_bytes);
     c->streams_in = eddy_ld_rlx(&h->streams_in);
-    c->streams_out = eddy_ld_rlx(&h->streams_out);
+    c->streams = eddy_ld_rlx(&h->streams);
+    c->names = eddy_ld_rlx(&h->names);
     c->groups = eddy_ld_rlx(&h->groups);
     c->words = eddy_ld_rlx(&h->words);
     c->list_off = eddy_ld_rlx(&h->list_off);
@@ -116,12 +129,14 @@ static inline void eddy_ring_write_header(struct eddy_shm_redo *h, const struct 
     eddy_st_rlx(&h->seq, c->seq);
     eddy_st_rlx(&h->next_offset, c->next_offset);
     eddy_st_rlx(&h->time_ns, (uint64_t)c->time_ns);
-    eddy_st_rlx(&h->events_in, c->events_in);
-    eddy_st_rlx(&h->events_out, c->events_out);
     eddy_st_rlx(&h->bytes_in, c->bytes_in);
-    eddy_st_rlx(&h->bytes_out, c->bytes_out);
+    eddy_st_rlx(&h->floor, c->floor);
+    eddy_st_rlx(&h->floor_bytes, c->floor_bytes);
+    eddy_st_rlx(&h->holes, c->holes);
+    eddy_st_rlx(&h->holes_bytes, c->holes_bytes);
     eddy_st_rlx(&h->streams_in, c->streams_in);
-    eddy_st_rlx(&h->streams_out, c->streams_out);
+    eddy_st_rlx(&h->streams, c->streams);
+    eddy_st_rlx(&h->names, c->names);
     eddy_st_rlx(&h->groups, c->groups);
     eddy_st_rlx(&h->words, c->words);
     eddy_st_rlx(&h->list_off, c->list_off);

@@ -243,6 +243,7 @@ static int init_handle(struct eddy_store *s, const eddy_options *o) {
     s->id = eddy_platform_random() | 1;
     s->clock = o->clock;
     s->clock_arg = o->clock_arg;
+    s->full_wait_ns = o->full_wait_ns;
     s->directory = eddy_directory_create(false);
     s->guard = eddy_platform_wiped_page();
     if (!s->directory || !s->guard) {
@@ -310,6 +311,7 @@ int eddy_open(eddy_store **out, const char *name, const eddy_options *options) {
 static void free_context(struct eddy_context *c, bool ours) {
     if (ours && c->thread.slot) {
         eddy_plan_reset(&c->plan);
+        eddy_reclaim_fini(&c->reclaim);
         eddy_thread_leave(&c->thread);
     } else {
         eddy_thread_forget(&c->thread);
@@ -427,6 +429,7 @@ static int new_context(struct eddy_store *s, struct eddy_context **out) {
     c->store = s;
     c->life = s->life;
     eddy_plan_init(&c->plan, &c->thread);
+    eddy_reclaim_init(&c->reclaim, &c->thread);
     eddy_batch_init(&c->batch);
     pthread_mutex_lock(&s->contexts_lock);
     c->next_of_all = s->all;

@@ -14,16 +14,19 @@
 #include "instant.h"
 #include "member.h"
 #include "plan.h"
+#include "reclaim.h"
 
 /* A thread's context. */
 struct eddy_context {
     struct eddy_store *store;
     struct eddy_thread thread;
     struct eddy_plan plan;
+    struct eddy_reclaim reclaim;
     struct eddy_batch batch;   /* of eddy_append() */
     struct eddy_context *next; /* of the idle ones */
     struct eddy_context *next_of_all;
     uint64_t life;
+    uint64_t taken;  /* extents that it had taken when it last looked what is due */
     eddy_word owner; /* pthread_self() of the thread that has it; 0: idle */
 };
 
@@ -44,6 +47,7 @@ struct eddy_store {
     struct eddy_context *all;
     int64_t (*clock)(void *arg);
     void *clock_arg;
+    int64_t full_wait_ns;
 };
 
 /* The last context of the calling thread: a hint, which counts only for the handle of that id. */

@@ -47,11 +47,11 @@ static int64_t walk_chain(const struct eddy_view *v, eddy_bytes name, uint64_t o
         }
         place->cell = &s->collision;
         place->in = off;
-        place->there = 0;
         struct eddy_shm_block *next;
         int r = eddy_trie_follow(v, place->cell, EDDY_STREAM_CLASS(0), &off, &next);
+        place->there = off;
         if (r <= 0) {
-            return r == 0 && off != 0 ? damaged(v, place->cell) : r;
+            return r;
         }
     }
     return damaged(v, place->cell);
@@ -66,7 +66,7 @@ int64_t eddy_stream_locate(const struct eddy_view *v, eddy_bytes name, uint64_t 
         struct eddy_shm_block *block;
         int r = eddy_trie_follow(v, place->cell, EDDY_LEAF8_CLASS, &place->there, &block);
         if (r <= 0) {
-            return r == 0 && place->there != 0 ? damaged(v, place->cell) : r;
+            return r;
         }
         uint64_t shape = eddy_trie_shape(block);
         if (EDDY_SHAPE_KIND(shape) == EDDY_BLOCK_STREAM) {
@@ -163,6 +163,9 @@ bool eddy_stream_block_linked(const struct eddy_view *v, uint64_t off) {
     uint64_t shape = eddy_trie_shape(&node->block);
     if (EDDY_SHAPE_KIND(shape) == EDDY_BLOCK_STREAM) {
         return stream_linked(v, off);
+    }
+    if (EDDY_SHAPE_KIND(shape) == EDDY_BLOCK_LIMITS) {
+        return eddy_view_load(v, &a->super->limits_root) == off;
     }
     /* [streams.R6] relaxed: of a private or linked node, constant since it was filled */
     uint64_t home = eddy_ld_rlx(&node->home);

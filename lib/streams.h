@@ -16,7 +16,7 @@ int64_t eddy_stream_find(const struct eddy_view *view, eddy_bytes name, uint64_t
 struct eddy_stream_place {
     eddy_word *cell; /* that is to lead to it */
     uint64_t in;     /* the block in which the cell lies; 0: the root */
-    uint64_t there;  /* what the cell holds now: 0, or a descriptor with another hash */
+    uint64_t there;  /* what the cell holds now: 0, a mark, or a descriptor with another hash */
     unsigned shift;  /* bits of the hash that are used up */
 };
 

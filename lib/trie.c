@@ -30,14 +30,19 @@ int eddy_trie_follow(const struct eddy_view *v, const eddy_word *cell, unsigned 
     }
 }
 
-int eddy_trie_slot(const struct eddy_view *v, eddy_word *root, uint64_t number, eddy_word **slot) {
+int eddy_trie_walk(const struct eddy_view *v, eddy_word *root, uint64_t number, eddy_word **slot,
+                   uint64_t *gone) {
     eddy_word *cell = root;
     unsigned above = EDDY_TRIE_SHIFT_MAX + 1;
+    *gone = 0;
     for (;;) {
         struct eddy_shm_block *block;
         uint64_t value;
         int r = eddy_trie_follow(v, cell, EDDY_TRIE_CLASS, &value, &block);
         if (r <= 0) {
+            if (r == 0 && value != 0 && cell != root) {
+                *gone = UINT64_C(1) << above;
+            }
             return r;
         }
         uint64_t shape = eddy_trie_shape(block);
@@ -58,6 +63,11 @@ int eddy_trie_slot(const struct eddy_view *v, eddy_word *root, uint64_t number, 
     }
 }
 
+int eddy_trie_slot(const struct eddy_view *v, eddy_word *root, uint64_t number, eddy_word **slot) {
+    uint64_t gone;
+    return eddy_trie_walk(v, root, number, slot, &gone);
+}
+
 static void remember(const struct eddy_view *v, uint64_t number, const eddy_word *slot,
                      struct eddy_trie_leaf *leaf) {
     uint64_t k = number & (EDDY_TRIE_SLOTS - 1);
@@ -69,13 +79,10 @@ static void remember(const struct eddy_view *v, uint64_t number, const eddy_word
 int eddy_trie_slot_near(const struct eddy_view *v, eddy_word *root, uint64_t number,
                         struct eddy_trie_leaf *leaf, eddy_word **slot) {
     uint64_t k = number & (EDDY_TRIE_SLOTS - 1);
-    if (leaf->off != 0 && leaf->base == number - k &&
-        eddy_block_tag(v->arena, leaf->off) == leaf->tag) {
+    if (leaf->off != 0 && leaf->base == number - k && eddy_view_holds(v, leaf->off, leaf->tag)) {
         struct eddy_shm_node *node = eddy_arena_raw(v->arena, leaf->off);
-        if (eddy_view_covers(v, &node->block) || eddy_view_covers(v, &node->block)) {
-            *slot = &node->slot[k];
-            return 1;
-        }
+        *slot = &node->slot[k];
+        return 1;
     }
     leaf->off = 0;
     int r = eddy_trie_slot(v, root, number, slot);
@@ -85,33 +92,47 @@ int eddy_trie_slot_near(const struct eddy_view *v, eddy_word *root, uint64_t num
     return r;
 }
 
-bool eddy_trie_linked(const struct eddy_view *v, uint64_t off) {
+/* The cell that leads to a node, or NULL. */
+static eddy_word *cell_of(const struct eddy_view *v, uint64_t off) {
     struct eddy_shm_node *node = eddy_arena_raw(v->arena, off);
     /* [trie.R2] relaxed: of a private or linked node, constant since it was filled */
     uint64_t home = eddy_ld_rlx(&node->home);
     uint64_t base = eddy_ld_rlx(&node->base);
     if (home % 8 != 0 || home < offsetof(struct eddy_shm_super, offsets_root) ||
         (home >= sizeof(struct eddy_shm_super) && !eddy_arena_at(v->arena, home, 8))) {
-        return false;
+        return NULL;
     }
     eddy_word *cell = eddy_arena_raw(v->arena, home);
     for (int level = 0; level < 12; level++) {
         struct eddy_shm_block *block;
         uint64_t value;
         if (eddy_trie_follow(v, cell, EDDY_LEAF8_CLASS, &value, &block) <= 0) {
-            return false;
+            return NULL;
         }
         if (value == off) {
-            return true;
+            return cell;
         }
         uint64_t shape = eddy_trie_shape(block);
         unsigned shift = EDDY_SHAPE_SHIFT(shape);
         if (!eddy_trie_shape_good(shape, EDDY_TRIE_SHIFT_MAX + 1) || shift == 0 ||
             !eddy_block_at(v->arena, value, EDDY_TRIE_CLASS)) {
-            return false;
+            return NULL;
         }
         struct eddy_shm_node *parent = (struct eddy_shm_node *)(void *)block;
         cell = &parent->slot[base >> shift & (EDDY_TRIE_SLOTS - 1)];
     }
-    return false;
+    return NULL;
+}
+
+bool eddy_trie_linked(const struct eddy_view *v, uint64_t off) {
+    return cell_of(v, off) != NULL;
+}
+
+void eddy_trie_unlink(const struct eddy_view *v, uint64_t off) {
+    eddy_word *cell = cell_of(v, off);
+    if (cell) {
+        /* [trie.P1] acq_rel: pairs with [view.C1]. Fails if somebody else did it. Death before: the
+         * block is condemned, and found by a scan. */
+        (void)eddy_cas_ar(cell, &off, EDDY_TOMB(0));
+    }
 }

@@ -28,6 +28,18 @@ int eddy_trie_follow(const struct eddy_view *view, const eddy_word *cell, unsign
 int eddy_trie_slot(const struct eddy_view *view, eddy_word *root, uint64_t number,
                    eddy_word **slot);
 
+/* As eddy_trie_slot(); and where there is no leaf, *gone says how many numbers around it were removed
+ * together, a power of two, of which its multiples are the first: or 0 if it is yet to come. */
+int eddy_trie_walk(const struct eddy_view *view, eddy_word *root, uint64_t number, eddy_word **slot,
+                   uint64_t *gone);
+
+/* The node of a leaf's slot. */
+static inline struct eddy_shm_node *eddy_trie_node_of(eddy_word *slot, uint64_t number) {
+    return (struct eddy_shm_node *)(void *)((unsigned char *)(slot -
+                                                              (number & (EDDY_TRIE_SLOTS - 1))) -
+                                            sizeof(struct eddy_shm_node));
+}
+
 /* A leaf that was found before, for the next number in it. */
 struct eddy_trie_leaf {
     uint64_t off; /* 0: none */
@@ -48,6 +60,9 @@ static inline uint64_t eddy_trie_shape(const struct eddy_shm_block *block) {
     /* [trie.R1] relaxed: constant since before the block was published */
     return eddy_ld_rlx(&block->shape);
 }
+
+/* If a cell still leads to this node of a number trie, turns it into a mark. */
+void eddy_trie_unlink(const struct eddy_view *view, uint64_t off);
 
 /* Does the cell where this node belongs lead to it? The edge test of a node of a number trie. */
 bool eddy_trie_linked(const struct eddy_view *view, uint64_t off);

@@ -6,6 +6,7 @@
 
 #include "append.h"
 #include "error.h"
+#include "upkeep.h"
 
 static int refuse_event(const eddy_new_event *e, bool with_data);
 
@@ -48,6 +49,7 @@ static inline void clear_result(eddy_result *r) {
     r->last_offset = 0;
     r->last_version = 0;
     r->recorded_ns = 0;
+    r->removed = 0;
     r->condition = 0;
     r->stream_len = 0;
     r->expected = 0;
@@ -94,12 +96,6 @@ static int fill(struct eddy_context *c, eddy_bytes stream, int64_t expected,
     return r < 0 ? r : add(b, &c->thread, (uint32_t)s, events, count, NULL);
 }
 
-static int commit(struct eddy_context *c, struct eddy_batch *b, eddy_result *result) {
-    struct eddy_committer committer = {
-        .thread = &c->thread, .directory = c->store->directory, .plan = &c->plan};
-    return eddy_commit(&committer, b, eddy_store_now(c->store), result);
-}
-
 static int check_append(eddy_bytes stream, int64_t expected, const eddy_new_event *events,
                         size_t count) {
     int r = eddy_store_check_name(stream);
@@ -114,6 +110,21 @@ static int check_append(eddy_bytes stream, int64_t expected, const eddy_new_even
     for (size_t i = 0; r == 0 && i < count; i++) {
         r = check_event(&events[i], true);
     }
+    return r;
+}
+
+/* An append as a batch: the general way. */
+static int append_batch(struct eddy_context *c, eddy_bytes stream, int64_t expected,
+                        const eddy_new_event *events, size_t count, int64_t now,
+                        eddy_result *result) {
+    int r = fill(c, stream, expected, events, count);
+    if (r == 0) {
+        r = eddy_upkeep_commit(c, &c->batch, now, result);
+    } else {
+        eddy_batch_drop(&c->batch, &c->thread);
+        eddy_thread_count(&c->thread, EDDY_COUNT_REFUSALS, 1);
+    }
+    eddy_batch_clear(&c->batch);
     return r;
 }
 
@@ -137,14 +148,10 @@ int eddy_append(eddy_store *store, eddy_bytes stream, int64_t expected,
     if (r != 0) {
         return r < 0 ? refused(r, result) : 0;
     }
-    r = fill(c, stream, expected, events, count);
-    if (r == 0) {
-        r = eddy_commit(&committer, &c->batch, now, result);
-    } else {
-        eddy_batch_drop(&c->batch, &c->thread);
-        eddy_thread_count(&c->thread, EDDY_COUNT_REFUSALS, 1);
-    }
-    eddy_batch_clear(&c->batch);
+    struct eddy_upkeep_wait wait = {0};
+    do {
+        r = append_batch(c, stream, expected, events, count, now, result);
+    } while (r == EDDY_EFULL && eddy_upkeep_make_room(c, &wait));
     return r < 0 ? refused(r, result) : r;
 }
 
@@ -200,7 +207,27 @@ static int append(eddy_tx *tx, eddy_bytes stream, const eddy_new_event *event, v
         return r;
     }
     int64_t s = eddy_batch_stream(&tx->batch, &tx->store->arena, stream);
-    return s < 0 ? (int)s : add(&tx->batch, &c->thread, (uint32_t)s, event, 1, data);
+    if (s < 0) {
+        return (int)s;
+    }
+    struct eddy_upkeep_wait wait = {0};
+    do {
+        r = add(&tx->batch, &c->thread, (uint32_t)s, event, 1, data);
+    } while (r == EDDY_EFULL && eddy_upkeep_make_room(c, &wait));
+    return r;
+}
+
+int eddy_tx_cut(eddy_tx *tx, eddy_bytes stream, unsigned kind, uint64_t version) {
+    struct eddy_context *c;
+    int r = enter(tx, &c);
+    if (r == 0) {
+        r = eddy_store_check_name(stream);
+    }
+    if (r < 0) {
+        return r;
+    }
+    int64_t s = eddy_batch_stream(&tx->batch, &tx->store->arena, stream);
+    return s < 0 ? (int)s : eddy_batch_cut(&tx->batch, (uint32_t)s, kind, version);
 }
 
 int eddy_tx_append(eddy_tx *tx, eddy_bytes stream, const eddy_new_event *event) {
@@ -241,7 +268,7 @@ int eddy_tx_commit(eddy_tx *tx, eddy_result *result) {
     if (r < 0) {
         return r;
     }
-    r = commit(c, &tx->batch, result);
+    r = eddy_upkeep_commit(c, &tx->batch, eddy_store_now(tx->store), result);
     tx->state = r < 0 ? EDDY_TX_SPENT : EDDY_TX_COMMITTED;
     tx->first_offset = result->first_offset;
     return r < 0 ? refused(r, result) : r;

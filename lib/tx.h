@@ -14,4 +14,6 @@ struct eddy_tx {
     uint64_t first_offset;
 };
 
+/* Adds to an open transaction what it is to remove (enum in batch.h). */
+int eddy_tx_cut(eddy_tx *tx, eddy_bytes stream, unsigned kind, uint64_t version);
 #endif

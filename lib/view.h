@@ -7,7 +7,7 @@
 #ifndef EDDY_VIEW_H
 #define EDDY_VIEW_H
 
-#include "arena.h"
+#include "block.h"
 #include "rcu.h"
 
 struct eddy_overlay_entry {
@@ -60,6 +60,28 @@ static inline bool eddy_view_covers(const struct eddy_view *v, const struct eddy
         return false;
     }
     return true;
+}
+
+/* Is the block at off of the life that was noted, and not condemned? */
+static inline bool eddy_view_same(const struct eddy_view *v, uint64_t off, uint64_t tag) {
+    const struct eddy_shm_block *b = eddy_arena_raw(v->arena, off);
+    const struct eddy_shm_extent *e = v->arena->extents + eddy_arena_extent_of(v->arena, off);
+    /* [view.C2] acquire: pairs with [block.P1]: of the life that these generations name, we see
+     * everything up to its publication */
+    uint64_t state = eddy_ld_acq(&b->state);
+    uint64_t gen = EDDY_STATE_GEN(state);
+    return ((uint64_t)EDDY_STATE_GEN(eddy_ld_acq(&e->state)) << 32 | gen) == tag &&
+           EDDY_STATE_OF(state) < EDDY_CONDEMNED;
+}
+
+/* As eddy_view_same(), and then the block is in the span from now on. The tag first, then the span,
+ * then the tag again if the span had to be raised: a block that was not yet covered may have gone
+ * meanwhile. */
+static inline bool eddy_view_holds(const struct eddy_view *v, uint64_t off, uint64_t tag) {
+    const struct eddy_shm_block *block = eddy_arena_raw(v->arena, off);
+    return eddy_view_same(v, off, tag) &&
+           (eddy_view_covers(v, block) ||
+            (eddy_view_same(v, off, tag) && eddy_view_covers(v, block)));
 }
 
 #endif

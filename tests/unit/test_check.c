@@ -168,7 +168,7 @@ Test(check, wrong_totals_are_found, .timeout = 20) {
         s.arena, eddy_ring_buffer_of(eddy_ring_load(s.arena, unit_applied(s.arena) - 1)), &list);
     plant(&s, &h->next_offset, UINT64_MAX, "r"); /* ring or record */
     plant(&s, &h->next_offset, eddy_ld_acq(&h->next_offset) + 1, "trie");
-    plant(&s, &h->events_in, eddy_ld_acq(&h->events_in) + 1, "record");
+    plant(&s, &h->bytes_in, eddy_ld_acq(&h->bytes_in) + 1, "record");
     plant(&s, &h->bytes_in, eddy_ld_acq(&h->bytes_in) + 8, "record");
     plant(&s, &h->streams_in, UINT64_MAX, "r");
     plant(&s, &h->streams_in, eddy_ld_acq(&h->streams_in) + 1, "streams");

@@ -1,0 +1,600 @@
+/* I1  What is acted on here was made unreachable by a record that is applied: every pass helps to the
+ *     end first, and then looks at `floor`, `first` and states.
+ * I2  An event's slot has a mark before its extent can be free; a block's one way in has a mark, or
+ *     was swapped by a record, before it is retired; a block is free when no span touches its life
+ *     and two eras have passed.
+ * I3  A retired block is freed by the member in its state word alone, so that nobody's swap can meet
+ *     a word of memory in its next use. The dead's are taken over by their sweeper.
+ * I4  An extent is given back by who owns it. To look whether it may go, one takes it.
+ * A death leaves condemned blocks, which the next scan completes; blocks retired by the dead, which
+ * the sweep takes over; extents owned by the dead, which it leaves to others.
+ */
+#include "reclaim.h"
+
+#include "apply.h"
+#include "error.h"
+#include "event.h"
+#include "gone.h"
+#include "platform.h"
+
+enum { SLICE = 256, STUCK = 8192 };
+
+void eddy_reclaim_init(struct eddy_reclaim *r, struct eddy_thread *t) {
+    memset(r, 0, sizeof *r);
+    r->thread = t;
+    eddy_grace_init(&r->grace, t);
+}
+
+void eddy_reclaim_fini(struct eddy_reclaim *r) {
+    eddy_grace_free(&r->grace, true);
+    eddy_grace_fini(&r->grace);
+}
+
+static struct eddy_view view_of(const struct eddy_reclaim *r) {
+    return (struct eddy_view){
+        .arena = r->thread->arena, .span = &r->thread->span, .overlay = NULL};
+}
+
+/* Comes in, with everything that is committed applied. */
+static int enter(struct eddy_reclaim *r) {
+    uint64_t seq;
+    uint64_t empty;
+    eddy_rcu_enter(&r->thread->span);
+    int got = eddy_apply_help(r->thread, &seq, &empty);
+    if (got < 0) {
+        eddy_rcu_leave(&r->thread->span);
+    }
+    return got;
+}
+
+/* ---- nodes ---- */
+
+/* Turns the cell that leads to a block into a mark. */
+static void unlink_cell(eddy_word *cell, uint64_t off) {
+    /* [reclaim.P3] acq_rel: pairs with [view.C1]. Fails if somebody else did it. Death before: the
+     * block is condemned, and completed by a scan. */
+    (void)eddy_cas_ar(cell, &off, EDDY_TOMB(0));
+}
+
+/* Says of a block that it is going to go. False: it went already. */
+static bool condemn(struct eddy_shm_block *b) {
+    /* [reclaim.C1] acquire: pairs with [reclaim.P1] */
+    uint64_t was = eddy_ld_acq(&b->state);
+    while (EDDY_STATE_OF(was) == EDDY_OWNED || EDDY_STATE_OF(was) == EDDY_LINKED) {
+        /* [reclaim.P1] acq_rel: pairs with [reclaim.C1], [block.C3]. From now on anybody may complete
+         * it. Death after: a scan does. */
+        if (eddy_cas_ar(&b->state, &was, EDDY_STATE(EDDY_STATE_GEN(was), EDDY_CONDEMNED, 0))) {
+            return true;
+        }
+    }
+    return EDDY_STATE_OF(was) == EDDY_CONDEMNED;
+}
+
+/* A condemned block without a way in is retired. */
+static void retire(struct eddy_reclaim *r, uint64_t off) {
+    struct eddy_arena *a = r->thread->arena;
+    struct eddy_shm_block *b = eddy_arena_raw(a, off);
+    if (!eddy_grace_room(&r->grace)) {
+        eddy_grace_due(a); /* it stays condemned */
+        return;
+    }
+    /* [reclaim.F1] seq_cst fence: alone: the mark on the way in, by us or seen by us, stands before the
+     * load of the era: who enters in a later one does not find the block any more */
+    eddy_fence_sc();
+    /* [reclaim.R1] relaxed: ordered by the fence above */
+    eddy_at_max(&b->retired, eddy_ld_rlx(&a->super->era));
+    /* [reclaim.C2] acquire: pairs with [reclaim.P1] */
+    uint64_t was = eddy_ld_acq(&b->state);
+    uint64_t now = EDDY_STATE(EDDY_STATE_GEN(was), EDDY_RETIRED, r->thread->member);
+    /* [reclaim.P2] acq_rel: pairs with [block.C3], [grace.C3]. Ours to free. Death after: the sweep
+     * of us takes it over. */
+    if (EDDY_STATE_OF(was) == EDDY_CONDEMNED && eddy_cas_ar(&b->state, &was, now)) {
+        eddy_grace_block(&r->grace, off);
+    }
+}
+
+/* Are all ways out of a node of offsets or numbers marks? */
+static bool all_gone(const struct eddy_shm_node *node) {
+    unsigned n = EDDY_TRIE_SLOTS;
+    /* [reclaim.R2] relaxed: marks stay, so what is seen of them is true for good */
+    if (!EDDY_IS_TOMB(eddy_ld_rlx(&node->slot[n - 1])) ||
+        !EDDY_IS_TOMB(eddy_ld_rlx(&node->slot[0]))) {
+        return false;
+    }
+    for (unsigned i = 1; i + 1 < n; i++) {
+        /* [reclaim.R3] relaxed: as above */
+        if (!EDDY_IS_TOMB(eddy_ld_rlx(&node->slot[i]))) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* The nodes from the root of a number trie down to where a number's leaf is, or was. */
+struct path {
+    eddy_word *cell[12]; /* that leads to node[i] */
+    uint64_t node[12];
+    unsigned depth;
+};
+
+static int find_path(const struct eddy_view *v, eddy_word *root, uint64_t number,
+                     struct path *path) {
+    eddy_word *cell = root;
+    unsigned above = EDDY_TRIE_SHIFT_MAX + 1;
+    for (path->depth = 0; path->depth < 12;) {
+        struct eddy_shm_block *block;
+        uint64_t value;
+        int r = eddy_trie_follow(v, cell, EDDY_TRIE_CLASS, &value, &block);
+        if (r <= 0) {
+            return r;
+        }
+        uint64_t shape = eddy_trie_shape(block);
+        unsigned shift = EDDY_SHAPE_SHIFT(shape);
+        if (!eddy_trie_shape_good(shape, above)) {
+            break;
+        }
+        path->cell[path->depth] = cell;
+        path->node[path->depth++] = value;
+        if (shift == 0) {
+            return 0;
+        }
+        above = shift;
+        cell = &((struct eddy_shm_node *)(void *)block)->slot[number >> shift &
+                                                              (EDDY_TRIE_SLOTS - 1)];
+    }
+    return eddy_error_set(EDDY_ECORRUPT, "an index is damaged at byte %llu: run `eddy check`",
+                          (unsigned long long)eddy_arena_off(v->arena, cell));
+}
+
+/* Takes the lowest nodes of a path out, as long as they are dead; the leaf is if `leaf_dead`. The
+ * root stays, since it may be swapped by a record at any time. */
+static void prune(struct eddy_reclaim *r, const struct path *path, bool leaf_dead) {
+    struct eddy_arena *a = r->thread->arena;
+    for (unsigned i = path->depth; i-- > 1;) {
+        struct eddy_shm_node *node = eddy_arena_raw(a, path->node[i]);
+        bool dead = i + 1 == path->depth && leaf_dead;
+        if (!(dead || all_gone(node)) || !condemn(&node->block)) {
+            return;
+        }
+        unlink_cell(path->cell[i], path->node[i]);
+        retire(r, path->node[i]);
+    }
+}
+
+static int prune_number(struct eddy_reclaim *r, eddy_word *root, uint64_t number, bool leaf_dead) {
+    struct eddy_view v = view_of(r);
+    struct path path;
+    int got = find_path(&v, root, number, &path);
+    if (got == 0 && path.depth > 0) {
+        uint64_t shape = eddy_trie_shape(eddy_arena_raw(v.arena, path.node[path.depth - 1]));
+        prune(r, &path, leaf_dead && EDDY_SHAPE_SHIFT(shape) == 0);
+    }
+    return got;
+}
+
+/* The leaf of a version, all of whose versions are gone and lead to nothing any more. */
+static int prune_version(struct eddy_reclaim *r, struct eddy_shm_stream *s, uint64_t version) {
+    struct eddy_view v = view_of(r);
+    if (version >= EDDY_TRIE_VERSION) {
+        return prune_number(r, &s->root, version - EDDY_TRIE_VERSION, true);
+    }
+    struct eddy_shm_block *block;
+    uint64_t off;
+    int got = version > EDDY_INLINE_SLOTS
+                  ? eddy_trie_follow(&v, &s->leaf8, EDDY_LEAF8_CLASS, &off, &block)
+                  : 0;
+    if (got == 1 && condemn(block)) {
+        unlink_cell(&s->leaf8, off);
+        retire(r, off);
+    }
+    return got < 0 ? got : 0;
+}
+
+/* Is the version the last of its leaf? */
+static bool ends_leaf(uint64_t version) {
+    return version == EDDY_TRIE_VERSION - 1 ||
+           (version >= EDDY_TRIE_VERSION &&
+            (version - EDDY_TRIE_VERSION) % EDDY_TRIE_SLOTS == EDDY_TRIE_SLOTS - 1);
+}
+
+/* ---- events ---- */
+
+static void note_dead(struct eddy_reclaim *r, uint64_t ref, uint64_t bytes) {
+    struct eddy_arena *a = r->thread->arena;
+    uint32_t idx = eddy_arena_extent_of(a, ref);
+    struct eddy_shm_extent *e = eddy_extent_line(a, idx);
+    uint64_t size = bytes < EDDY_EXTENT_SIZE ? bytes : EDDY_EXTENT_SIZE;
+    /* [reclaim.R4] relaxed: a hint for who looks whether the extent may go. Death before: only a scan
+     * finds out. */
+    uint64_t dead = eddy_add_ar(&e->dead, EDDY_FILL(1, size)) + EDDY_FILL(1, size);
+    if (EDDY_FILL_EVENTS(dead) >= EDDY_FILL_EVENTS(eddy_ld_rlx(&e->fill))) {
+        eddy_grace_extent(&r->grace, idx);
+    }
+}
+
+/* Turns the way to an event that is gone into a mark. *look: what was there. */
+static int bury(struct eddy_reclaim *r, uint64_t offset, struct eddy_gone_look *look) {
+    struct eddy_view v = view_of(r);
+    for (;;) {
+        int got = eddy_gone_look(&v, offset, &r->near, look);
+        if (got <= 0) {
+            return got;
+        }
+        uint64_t ref = look->ref;
+        /* [reclaim.P4] acq_rel: pairs with [view.C1], [event.C1]. Fails if it moved or somebody else
+         * was faster. Death after: its extent is not known to have lost it, until a scan. */
+        if (eddy_cas_ar(look->slot, &ref, EDDY_TOMB(look->bytes))) {
+            r->events++;
+            note_dead(r, look->ref, look->bytes);
+            return 1;
+        }
+    }
+}
+
+static int bury_below(struct eddy_reclaim *r, uint64_t from, uint64_t to, uint64_t *done) {
+    struct eddy_arena *a = r->thread->arena;
+    struct eddy_gone_look look;
+    uint64_t o = from;
+    int got = 0;
+    while (got >= 0 && o < to) {
+        o++;
+        got = bury(r, o, &look);
+        if (got == 1 && ends_leaf(look.version)) {
+            struct eddy_shm_stream *s = eddy_stream_at(a, look.stream);
+            got = s ? prune_version(r, s, look.version) : 0;
+        }
+        if (got >= 0 && look.slot && (o % EDDY_TRIE_SLOTS == EDDY_TRIE_SLOTS - 1)) {
+            got = prune_number(r, &a->super->offsets_root, o, false);
+        }
+        o = look.slot || got < 0 ? o : look.last < to ? look.last : to;
+    }
+    *done = got < 0 ? o - 1 : o;
+    return got < 0 ? got : 0;
+}
+
+uint64_t eddy_reclaim_backlog(const struct eddy_arena *a) {
+    const struct eddy_shm_super *s = a->super;
+    /* [reclaim.R5] relaxed: only whether there is something to do */
+    uint64_t done = eddy_ld_rlx(&s->reclaimed);
+    uint64_t floor = eddy_ld_rlx(&s->floor);
+    return floor > done ? floor - done : 0;
+}
+
+bool eddy_reclaim_is_due(const struct eddy_arena *a) {
+    /* [reclaim.R10] relaxed: only whether there is something to do */
+    return eddy_ld_rlx(&a->super->dues) > eddy_ld_rlx(&a->super->done);
+}
+
+/* One at a time is enough; but nobody waits for who has begun, and he is passed by if he does not get
+ * on. */
+static bool begin(struct eddy_reclaim *r) {
+    struct eddy_shm_super *s = r->thread->arena->super;
+    uint64_t free = 0;
+    uint64_t mine = EDDY_SLOT(r->thread->idx, r->thread->member);
+    /* [reclaim.R11] relaxed: it keeps nobody from anything that must not be done twice. Death after:
+     * the sweep clears it. */
+    return eddy_cas_ar(&s->maintainer, &free, mine) ||
+           eddy_reclaim_backlog(r->thread->arena) > STUCK;
+}
+
+static void finish(struct eddy_reclaim *r) {
+    uint64_t mine = EDDY_SLOT(r->thread->idx, r->thread->member);
+    /* [reclaim.R12] relaxed: as above */
+    (void)eddy_cas_ar(&r->thread->arena->super->maintainer, &mine, UINT64_C(0));
+}
+
+/* One slice inside the span: *n is how many were looked at. */
+static int bury_slice(struct eddy_reclaim *r, uint64_t most, uint64_t *n) {
+    struct eddy_shm_super *s = r->thread->arena->super;
+    int got = enter(r);
+    if (got < 0) {
+        return got;
+    }
+    /* [reclaim.R6] relaxed: who is late buries what is buried */
+    uint64_t from = eddy_ld_rlx(&s->reclaimed);
+    /* [reclaim.C3] acquire: pairs with [apply.P4]: of an applied record */
+    uint64_t floor = eddy_ld_acq(&s->floor);
+    *n = floor > from ? floor - from : 0;
+    *n = *n > most ? most : *n;
+    *n = *n > SLICE ? SLICE : *n;
+    uint64_t done = from;
+    got = bury_below(r, from, from + *n, &done);
+    /* [reclaim.R7] relaxed: a maximum; death before: done again */
+    eddy_at_max(&s->reclaimed, done);
+    eddy_rcu_leave(&r->thread->span);
+    return got;
+}
+
+int eddy_reclaim_floor(struct eddy_reclaim *r, uint64_t most) {
+    int got = 0;
+    if (!begin(r)) {
+        return 0;
+    }
+    while (got == 0 && most > 0 && eddy_reclaim_backlog(r->thread->arena) > 0) {
+        uint64_t n = 0;
+        got = bury_slice(r, most, &n);
+        most -= n;
+        eddy_grace_free(&r->grace, false);
+    }
+    finish(r);
+    return got;
+}
+
+/* Buries up to SLICE versions of a stream: 1 there may be more, 0 all done, or an error. */
+static int bury_versions(struct eddy_reclaim *r, struct eddy_shm_stream *s) {
+    struct eddy_view v = view_of(r);
+    uint64_t done = eddy_view_load(&v, &s->reclaimed);
+    uint64_t first = eddy_view_load(&v, &s->first);
+    struct eddy_trie_leaf near = {0};
+    struct eddy_gone_look look;
+    int got = 0;
+    for (int i = 0; got >= 0 && i < SLICE && done < first; i++) {
+        uint64_t n = done + 1;
+        eddy_word *slot;
+        got = eddy_stream_slot(&v, s, n, &near, &slot);
+        uint64_t offset = got == 1 ? eddy_view_load(&v, slot) : 0;
+        if (got >= 0 && offset != 0) {
+            got = bury(r, offset, &look);
+            if (got >= 0 && look.slot &&
+                all_gone(eddy_trie_node_of(look.slot, offset))) {
+                got = prune_number(r, &v.arena->super->offsets_root, offset, false);
+            }
+        }
+        if (got >= 0 && ends_leaf(n)) {
+            got = prune_version(r, s, n);
+        }
+        done += got >= 0;
+    }
+    /* [reclaim.R8] relaxed: a maximum; death before: done again */
+    eddy_at_max(&s->reclaimed, done);
+    return got < 0 ? got : done < first;
+}
+
+/* Nodes of a condemned stream's trie from one down: all of them, below first. */
+static void retire_tree(struct eddy_reclaim *r, eddy_word *cell, unsigned class_, unsigned levels) {
+    struct eddy_view v = view_of(r);
+    struct eddy_shm_block *block;
+    uint64_t off;
+    if (eddy_trie_follow(&v, cell, class_, &off, &block) != 1) {
+        return;
+    }
+    uint64_t shape = eddy_trie_shape(block);
+    struct eddy_shm_node *node = (struct eddy_shm_node *)(void *)block;
+    if (EDDY_SHAPE_SHIFT(shape) > 0 && levels > 0) {
+        for (unsigned i = 0; i < EDDY_TRIE_SLOTS; i++) {
+            retire_tree(r, &node->slot[i], class_, levels - 1);
+        }
+    }
+    if (condemn(block)) {
+        unlink_cell(cell, off);
+        retire(r, off);
+    }
+}
+
+static void retire_stream(struct eddy_reclaim *r, uint64_t desc) {
+    struct eddy_shm_stream *s = eddy_stream_at(r->thread->arena, desc);
+    if (s) {
+        retire_tree(r, &s->leaf8, EDDY_LEAF8_CLASS, 0);
+        retire_tree(r, &s->root, EDDY_TRIE_CLASS, 11);
+        retire(r, desc);
+    }
+}
+
+static bool is_condemned(const struct eddy_reclaim *r, uint64_t off) {
+    return eddy_block_state(r->thread->arena, off) == EDDY_CONDEMNED;
+}
+
+int eddy_reclaim_stream(struct eddy_reclaim *r, uint64_t desc) {
+    struct eddy_arena *a = r->thread->arena;
+    int got;
+    do {
+        got = enter(r);
+        if (got < 0) {
+            return got;
+        }
+        struct eddy_shm_stream *s = eddy_stream_at(a, desc);
+        got = s ? bury_versions(r, s) : 0;
+        if (got == 0 && s && is_condemned(r, desc)) {
+            retire_stream(r, desc);
+            /* [reclaim.R9] relaxed: constant since it was published */
+            got = prune_number(r, &a->super->streams_root, eddy_ld_rlx(&s->number), false);
+        }
+        eddy_rcu_leave(&r->thread->span);
+        eddy_grace_free(&r->grace, false);
+    } while (got == 1);
+    return got;
+}
+
+int eddy_reclaim_block(struct eddy_reclaim *r, uint64_t off) {
+    struct eddy_shm_block *b = eddy_arena_raw(r->thread->arena, off);
+    int got = enter(r);
+    if (got < 0) {
+        return got;
+    }
+    bool is_stream = EDDY_SHAPE_KIND(eddy_trie_shape(b)) == EDDY_BLOCK_STREAM;
+    if (is_condemned(r, off) && !is_stream) {
+        retire(r, off);
+    }
+    eddy_rcu_leave(&r->thread->span);
+    eddy_grace_free(&r->grace, false);
+    return is_stream ? eddy_reclaim_stream(r, off) : 0;
+}
+
+/* ---- what was left undone ---- */
+
+/* The first and last number of a node of a number trie. */
+static uint64_t last_under(const struct eddy_shm_node *node) {
+    /* [reclaim.R13] relaxed: constant while it lives */
+    unsigned shift = EDDY_SHAPE_SHIFT(eddy_trie_shape(&node->block)) + EDDY_NODE_BITS;
+    return eddy_ld_rlx(&node->base) | ((UINT64_C(1) << shift) - 1);
+}
+
+/* A linked node: is it one under which all is gone? Then it goes, as it should have gone. */
+static int scan_node(struct eddy_reclaim *r, struct eddy_shm_node *node) {
+    struct eddy_arena *a = r->thread->arena;
+    struct eddy_view v = view_of(r);
+    /* [reclaim.R14] relaxed: constant while it lives */
+    uint64_t home = eddy_ld_rlx(&node->home);
+    uint64_t shape = eddy_trie_shape(&node->block);
+    if (home == eddy_arena_off(a, a->names) || EDDY_SHAPE_BITS(shape) != EDDY_NODE_BITS) {
+        return 0;
+    }
+    if (home < a->extents_off) {
+        return all_gone(node) ? prune_number(r, eddy_arena_raw(a, home), last_under(node), false)
+                              : 0;
+    }
+    uint64_t desc = home - offsetof(struct eddy_shm_stream, root);
+    struct eddy_shm_stream *s = eddy_stream_at(a, desc);
+    uint64_t gone = 0;
+    /* Its versions lead to nothing any more: the stream's were buried, or lie below what is. */
+    if (!s || EDDY_SHAPE_SHIFT(shape) != 0 || eddy_gone_versions(&v, s, &gone) < 0) {
+        return 0;
+    }
+    uint64_t version = last_under(node) + EDDY_TRIE_VERSION;
+    /* [reclaim.R15] relaxed: numbers that only grow */
+    uint64_t last = eddy_ld_rlx(&node->slot[EDDY_TRIE_SLOTS - 1]);
+    bool buried = version <= eddy_view_load(&v, &s->reclaimed) ||
+                  (last != 0 && last <= eddy_ld_rlx(&a->super->reclaimed));
+    return version <= gone && buried ? prune_version(r, s, version) : 0;
+}
+
+struct scan {
+    struct eddy_reclaim *r;
+    uint64_t streams[64]; /* descriptors of which something is to be done */
+    unsigned count;
+    int result;
+};
+
+static void scan_block(void *arg, uint64_t off, uint64_t state, unsigned class_) {
+    struct scan *k = arg;
+    struct eddy_arena *a = k->r->thread->arena;
+    struct eddy_shm_block *b = eddy_arena_raw(a, off);
+    unsigned kind = EDDY_SHAPE_KIND(eddy_trie_shape(b));
+    (void)class_;
+    if (k->result < 0 || EDDY_STATE_OF(state) < EDDY_LINKED ||
+        EDDY_STATE_OF(state) > EDDY_CONDEMNED) {
+        return;
+    }
+    if (kind == EDDY_BLOCK_STREAM) {
+        struct eddy_shm_stream *s = (struct eddy_shm_stream *)(void *)b;
+        /* [reclaim.R16] relaxed: looked at again by who does it */
+        if ((EDDY_STATE_OF(state) == EDDY_CONDEMNED ||
+             eddy_ld_rlx(&s->first) > eddy_ld_rlx(&s->reclaimed)) &&
+            k->count < sizeof k->streams / sizeof k->streams[0]) {
+            k->streams[k->count++] = off;
+        }
+    } else if (EDDY_STATE_OF(state) == EDDY_LINKED) {
+        k->result = kind == EDDY_BLOCK_NODE ? scan_node(k->r, (struct eddy_shm_node *)(void *)b) : 0;
+    } else {
+        /* Condemned by maintenance, whose way in may still be there, or by a record. */
+        struct eddy_shm_node *node = (struct eddy_shm_node *)(void *)b;
+        /* [reclaim.R17] relaxed: constant while it lives */
+        uint64_t home = kind == EDDY_BLOCK_NODE ? eddy_ld_rlx(&node->home) : 0;
+        struct eddy_view v = view_of(k->r);
+        if (home != 0 && home != eddy_arena_off(a, a->names)) {
+            eddy_trie_unlink(&v, off);
+        }
+        retire(k->r, off);
+    }
+}
+
+/* An extent of nodes. */
+static int scan_nodes(struct eddy_reclaim *r, uint32_t idx) {
+    struct scan k = {.r = r};
+    k.result = enter(r);
+    if (k.result < 0) {
+        return k.result;
+    }
+    eddy_block_each(r->thread->arena, idx, scan_block, &k);
+    eddy_rcu_leave(&r->thread->span);
+    for (unsigned i = 0; i < k.count && k.result >= 0; i++) {
+        k.result = eddy_reclaim_stream(r, k.streams[i]);
+    }
+    return k.result;
+}
+
+static int scan_extent(struct eddy_reclaim *r, uint32_t idx) {
+    struct eddy_arena *a = r->thread->arena;
+    struct eddy_shm_extent *e = eddy_extent_line(a, idx);
+    /* [reclaim.C4] acquire: pairs with [extent.P6] */
+    unsigned kind = EDDY_INFO_KIND(eddy_ld_acq(&e->info));
+    /* [reclaim.R18] relaxed: who takes it looks again */
+    unsigned state = EDDY_STATE_OF(eddy_ld_rlx(&e->state));
+    eddy_extent_remind(a, idx);
+    if (state == EDDY_FREE || state > EDDY_SEALED) {
+        return 0;
+    }
+    if (kind == EDDY_KIND_NODES) {
+        return scan_nodes(r, idx);
+    }
+    if ((kind == EDDY_KIND_EVENTS || kind == EDDY_KIND_LARGE) && state != EDDY_OWNED) {
+        eddy_grace_extent(&r->grace, idx);
+        eddy_grace_free(&r->grace, false);
+    }
+    return 0;
+}
+
+int eddy_reclaim_scan(struct eddy_reclaim *r, uint64_t most) {
+    struct eddy_arena *a = r->thread->arena;
+    uint64_t end = eddy_arena_reserved(a);
+    int got = 0;
+    if (r->scan_at == 0) {
+        /* [reclaim.C5] acquire: pairs with [grace.P1]: what was due before is found */
+        r->scan_dues = eddy_ld_acq(&a->super->dues);
+    }
+    for (; got >= 0 && most > 0 && r->scan_at < end; most--) {
+        got = scan_extent(r, (uint32_t)r->scan_at++);
+    }
+    if (got < 0 || r->scan_at < end) {
+        return got < 0 ? got : 0;
+    }
+    r->scan_at = 0;
+    /* [reclaim.R19] relaxed: a hint */
+    eddy_at_max(&a->super->done, r->scan_dues);
+    return 1;
+}
+
+/* ---- the dead ---- */
+
+struct heir {
+    struct eddy_arena *arena;
+    uint32_t member;
+};
+
+/* A block that the dead had retired waits for somebody else to do it. */
+static void disown(void *arg, uint64_t off, uint64_t state, unsigned class_) {
+    const struct heir *h = arg;
+    (void)class_;
+    if (EDDY_STATE_OF(state) == EDDY_RETIRED && EDDY_STATE_MEMBER(state) == h->member) {
+        eddy_grace_disown(h->arena, off);
+    }
+}
+
+void eddy_reclaim_sweep(struct eddy_thread *t, uint32_t member) {
+    struct eddy_arena *a = t->arena;
+    struct heir h = {.arena = a, .member = member};
+    bool retiring = false;
+    for (uint32_t i = 1; i < a->threads_max; i++) {
+        /* [reclaim.C6] acquire: pairs with [member.P3]; of a dead member */
+        uint64_t w = eddy_ld_acq(&a->threads[i].state);
+        if (EDDY_SLOT_LIVE(w) && EDDY_SLOT_MEMBER(w) == member) {
+            /* [reclaim.R20] relaxed: its owner is dead */
+            retiring = retiring || eddy_ld_rlx(&a->threads[i].retiring) != 0;
+        }
+    }
+    /* [reclaim.R21] relaxed: it keeps nobody from anything */
+    uint64_t w = eddy_ld_rlx(&a->super->maintainer);
+    bool was_at_it = EDDY_SLOT_LIVE(w) && EDDY_SLOT_MEMBER(w) == member;
+    if (was_at_it) {
+        (void)eddy_cas_ar(&a->super->maintainer, &w, UINT64_C(0));
+    }
+    uint64_t end = retiring ? eddy_arena_reserved(a) : 0;
+    for (uint64_t i = 0; i < end; i++) {
+        /* [reclaim.R22] relaxed: blocks' own states are the truth */
+        if (EDDY_INFO_KIND(eddy_ld_rlx(&a->extents[i].info)) == EDDY_KIND_NODES &&
+            EDDY_STATE_OF(eddy_ld_rlx(&a->extents[i].state)) != EDDY_FREE) {
+            eddy_block_each(a, (uint32_t)i, disown, &h);
+        }
+    }
+    eddy_grace_due(a);
+}

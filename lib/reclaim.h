@@ -1,0 +1,47 @@
+/* Taking memory back: of events that are gone, of index nodes that nothing is under any more, of
+ * descriptors that were forgotten.
+ *
+ * What may go was decided by a record, at one instant, and is applied. What is done here changes no
+ * answer: it turns ways to what is gone into marks, and gives the memory to who needs some next.
+ * Every step is one compare-and-swap that anybody may do, or do again; no lock makes it right. Who
+ * does it is whoever has removed something, or finds memory short.
+ */
+#ifndef EDDY_RECLAIM_H
+#define EDDY_RECLAIM_H
+
+#include "commit.h"
+#include "grace.h"
+
+/* What a thread has begun to take back. */
+struct eddy_reclaim {
+    struct eddy_thread *thread;
+    struct eddy_grace grace;
+    struct eddy_trie_leaf near; /* of offsets */
+    uint64_t scan_at;           /* of a scan that goes on: the next extent, and */
+    uint64_t scan_dues;         /* the dues that it is for */
+    uint64_t events;            /* counts, for who asks */
+    uint64_t moved;
+};
+
+void eddy_reclaim_init(struct eddy_reclaim *reclaim, struct eddy_thread *thread);
+/* Gives up what waits: it is left to others. */
+void eddy_reclaim_fini(struct eddy_reclaim *reclaim);
+
+/* All of the following are called outside the span. 0 or an error. */
+
+/* Events that the floor has passed: at most `most` of them. */
+int eddy_reclaim_floor(struct eddy_reclaim *reclaim, uint64_t most);
+/* Events of one stream that were removed; and all of it, if it was forgotten. */
+int eddy_reclaim_stream(struct eddy_reclaim *reclaim, uint64_t desc);
+/* A block that a record has condemned. */
+int eddy_reclaim_block(struct eddy_reclaim *reclaim, uint64_t off);
+/* Looks through the next `most` extents for what was left undone. 1: that was all of them. */
+int eddy_reclaim_scan(struct eddy_reclaim *reclaim, uint64_t most);
+/* Is there something to be found by a scan? */
+bool eddy_reclaim_is_due(const struct eddy_arena *arena);
+/* How many events wait below the floor. */
+uint64_t eddy_reclaim_backlog(const struct eddy_arena *arena);
+/* What a dead member had in hand goes to others; by its sweeper. */
+void eddy_reclaim_sweep(struct eddy_thread *thread, uint32_t member);
+
+#endif

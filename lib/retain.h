@@ -1,0 +1,26 @@
+/* Limits of a store, and what goes when they are passed: what an evaluation plans for it. */
+#ifndef EDDY_RETAIN_H
+#define EDDY_RETAIN_H
+
+#include "commit.h"
+
+/* The limits that are set, as the view sees them: all zero if none are. 0 or EDDY_ECORRUPT. */
+int eddy_retain_load(const struct eddy_view *view, eddy_limits *limits);
+/* Plans to set others. */
+int eddy_retain_set(struct eddy_plan *plan, const eddy_limits *limits, uint64_t seq);
+/* Refuses the batch, or plans to drop, as the limits say. attempt->more: there is more to drop than
+ * one transaction does. */
+int eddy_retain_plan(const struct eddy_committer *committer, struct eddy_batch *batch,
+                     struct eddy_attempt *attempt);
+
+void eddy_retain_start(struct eddy_gone_rise *rise, const struct eddy_ring_copy *now);
+/* One event up, or over numbers that have gone together. last: the last offset there is. 0 or an
+ * error. */
+int eddy_retain_step(const struct eddy_view *view, struct eddy_gone_rise *rise,
+                     const struct eddy_ring_copy *now);
+
+/* What would go if these were the limits: as of the state `now`. 0 or an error. */
+int eddy_retain_preview(const struct eddy_view *view, const struct eddy_ring_copy *now,
+                        const eddy_limits *limits, int64_t now_ns, eddy_dropped *dropped);
+
+#endif

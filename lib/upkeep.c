@@ -1,0 +1,242 @@
+#include "upkeep.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "error.h"
+#include "gone.h"
+#include "maintain.h"
+#include "platform.h"
+#include "reclaim.h"
+#include "retain.h"
+#include "wait.h"
+
+enum { ENOUGH = 64, SLICE = 256, SCAN_SLICE = 64, ROUNDS_MAX = 64 };
+enum { POLL_NS = 10000000 };
+
+/* What was cut off single streams: what this transaction removed of them, and what gathered. */
+static void after_cuts(struct eddy_context *c, const struct eddy_batch *b) {
+    struct eddy_arena *a = c->thread.arena;
+    int r = 0;
+    for (uint32_t i = 0; r == 0 && i < c->plan.condemned.count; i++) {
+        r = eddy_reclaim_block(&c->reclaim, c->plan.condemned.at[i]);
+    }
+    for (uint32_t i = 0; r == 0 && i < b->streams.count; i++) {
+        uint64_t desc = b->streams.at[i].desc;
+        struct eddy_shm_stream *s = desc ? eddy_stream_at(a, desc) : NULL;
+        /* [upkeep.R1] relaxed: only whether it is much; looked at again by who does it */
+        uint64_t waits = s ? eddy_ld_rlx(&s->first) - eddy_ld_rlx(&s->reclaimed) : 0;
+        if (waits >= ENOUGH || (b->cuts.count > 0 && waits > 0)) {
+            r = eddy_reclaim_stream(&c->reclaim, desc);
+        }
+    }
+}
+
+/* Something may have been left by who died: a few extents are looked through by each who takes one. */
+static void after_growth(struct eddy_context *c) {
+    /* [upkeep.R2] relaxed: our own counter */
+    uint64_t taken = eddy_ld_rlx(&c->thread.slot->counter[EDDY_COUNT_EXTENTS]);
+    if (taken != c->taken) {
+        c->taken = taken;
+        if (eddy_reclaim_is_due(c->thread.arena)) {
+            (void)eddy_reclaim_scan(&c->reclaim, SCAN_SLICE);
+        }
+    }
+}
+
+int eddy_upkeep_commit(struct eddy_context *c, struct eddy_batch *b, int64_t now_ns,
+                       eddy_result *result) {
+    struct eddy_committer committer = {
+        .thread = &c->thread, .directory = c->store->directory, .plan = &c->plan};
+    int r = eddy_commit(&committer, b, now_ns, result);
+    /* It is committed: an error of what follows is none of it, and is found again by who is next. */
+    if (r == 0 && (result->removed > 0 || c->plan.condemned.count > 0 || b->cuts.count > 0)) {
+        after_cuts(c, b);
+        if (eddy_reclaim_backlog(c->thread.arena) >= ENOUGH) {
+            (void)eddy_reclaim_floor(&c->reclaim, SLICE + result->removed);
+        }
+    }
+    if (r == 0) {
+        after_growth(c);
+    }
+    return r;
+}
+
+int eddy_upkeep_backlog(struct eddy_context *c) {
+    int r = eddy_reclaim_floor(&c->reclaim, UINT64_MAX);
+    eddy_grace_free(&c->reclaim.grace, true);
+    return r;
+}
+
+int eddy_upkeep_totals(struct eddy_context *c, struct eddy_ring_copy *now, eddy_limits *limits) {
+    struct eddy_instant i = {0};
+    int r;
+    eddy_instant_renew(&i, &c->thread);
+    eddy_rcu_enter(&c->thread.span);
+    do {
+        r = eddy_instant_take(&i, &c->thread);
+        if (r == 0 && limits) {
+            r = eddy_retain_load(&i.view, limits);
+        }
+    } while (r != EDDY_EAGAIN && !eddy_instant_holds(&i, &c->thread));
+    *now = i.now;
+    eddy_rcu_leave(&c->thread.span);
+    eddy_instant_fini(&i);
+    return r;
+}
+
+/* ---- full ---- */
+
+static uint64_t free_extents(struct eddy_context *c) {
+    return eddy_extent_count_free(c->thread.arena);
+}
+
+/* All that is dead is taken back: true if there is room now. */
+static bool take_back(struct eddy_context *c) {
+    uint64_t before = free_extents(c);
+    (void)eddy_maintain_sweep_dead(&c->thread);
+    int r = eddy_upkeep_backlog(c);
+    if (r == 0 && free_extents(c) == 0) {
+        c->reclaim.scan_at = 0;
+        while (eddy_reclaim_scan(&c->reclaim, SCAN_SLICE) == 0) {
+        }
+        eddy_grace_free(&c->reclaim.grace, true);
+    }
+    return free_extents(c) > before;
+}
+
+/* If the limits say that the oldest go when the store is full: a sixteenth of what there is. */
+static bool drop_oldest(struct eddy_context *c) {
+    struct eddy_batch b;
+    eddy_limits limits;
+    eddy_result result;
+    struct eddy_ring_copy now;
+    if (eddy_upkeep_totals(c, &now, &limits) < 0 || !(limits.flags & EDDY_DROP_WHEN_FULL) ||
+        eddy_ring_events(&now) == 0) {
+        return false;
+    }
+    memset(&result, 0, sizeof result);
+    eddy_batch_init(&b);
+    b.enforce = true;
+    b.drop = eddy_ring_events(&now) / 16 + 1;
+    b.drop = b.drop < 4096 ? b.drop : 4096;
+    int r = eddy_upkeep_commit(c, &b, eddy_store_now(c->store), &result);
+    eddy_batch_fini(&b);
+    return r == 0;
+}
+
+/* Says who holds memory back by borrowed events, if somebody does. */
+static void blame(struct eddy_context *c) {
+    struct eddy_arena *a = c->thread.arena;
+    uint64_t most = 0;
+    uint32_t who = 0;
+    for (uint32_t m = 1; m < a->members_max; m++) {
+        uint64_t pinned = 0;
+        for (uint32_t i = 0; i < a->readers_max; i++) {
+            /* [upkeep.R3] relaxed: figures to show */
+            uint64_t w = eddy_ld_rlx(&a->readers[i].state);
+            pinned += EDDY_SLOT_LIVE(w) && EDDY_SLOT_MEMBER(w) == m &&
+                      eddy_ld_rlx(&a->readers[i].pin) != 0;
+        }
+        if (pinned > most) {
+            most = pinned;
+            who = m;
+        }
+    }
+    if (most > 0) {
+        char text[400];
+        (void)snprintf(text, sizeof text, "%s", eddy_errmsg());
+        /* [upkeep.R4] relaxed: for people to read */
+        uint32_t pid = eddy_ld_rlx(&a->members[who].pid);
+        (void)eddy_error_set(EDDY_EFULL,
+                             "%s; process %u holds %llu KiB back by events that it has borrowed",
+                             text, pid, (unsigned long long)most * EDDY_EXTENT_SIZE / 1024);
+    }
+}
+
+bool eddy_upkeep_make_room(struct eddy_context *c, struct eddy_upkeep_wait *w) {
+    char text[400];
+    (void)snprintf(text, sizeof text, "%s", eddy_errmsg());
+    int64_t now = eddy_platform_monotonic_ns();
+    if (w->deadline_ns == 0) {
+        w->deadline_ns = c->store->full_wait_ns > INT64_MAX - now ? INT64_MAX
+                                                                  : now + c->store->full_wait_ns;
+    }
+    if (w->rounds++ < ROUNDS_MAX && (take_back(c) || (drop_oldest(c) && take_back(c)))) {
+        return true;
+    }
+    if (now < w->deadline_ns) {
+        struct eddy_shm_group *g = eddy_arena_group(c->thread.arena, 0);
+        int64_t poll = now + POLL_NS;
+        /* [upkeep.R5] relaxed: a hint; the sleep is short */
+        (void)eddy_platform_futex_wait(&g->futex, eddy_ld_rlx(&g->futex),
+                                       poll < w->deadline_ns ? poll : w->deadline_ns);
+        w->rounds = 0;
+        return true;
+    }
+    (void)eddy_error_set(EDDY_EFULL, "%s", text);
+    blame(c);
+    return false;
+}
+
+/* ---- on request ---- */
+
+/* Drops what has passed the limit of age, or another, since nobody has appended. */
+static int enforce(struct eddy_context *c, uint64_t *dropped) {
+    struct eddy_batch b;
+    eddy_result result;
+    int r;
+    bool more;
+    eddy_batch_init(&b);
+    do {
+        memset(&result, 0, sizeof result);
+        b.enforce = true;
+        r = eddy_upkeep_commit(c, &b, eddy_store_now(c->store), &result);
+        *dropped += result.removed;
+        more = b.more;
+        eddy_batch_clear(&b);
+    } while (r == 0 && more);
+    eddy_batch_fini(&b);
+    return r;
+}
+
+int eddy_maintain(eddy_store *store, uint32_t flags, eddy_maintained *done) {
+    struct eddy_context *c;
+    eddy_maintained m = {.size = sizeof m};
+    if (flags & ~EDDY_TRIM) {
+        return eddy_error_set(EDDY_EINVAL, "eddy_maintain() has unknown flags (%#x)",
+                              flags & ~EDDY_TRIM);
+    }
+    int r = eddy_store_writer(store, &c);
+    if (r < 0) {
+        return r;
+    }
+    struct eddy_reclaim *k = &c->reclaim;
+    struct eddy_reclaim before = *k;
+    int swept = eddy_maintain_sweep_dead(&c->thread);
+    r = swept < 0 ? swept : enforce(c, &m.dropped);
+    if (r == 0) {
+        r = eddy_upkeep_backlog(c);
+    }
+    k->scan_at = 0;
+    while (r == 0 && (r = eddy_reclaim_scan(k, SCAN_SLICE)) == 0) {
+    }
+    eddy_grace_free(&k->grace, true);
+    if (r < 0) {
+        return r;
+    }
+    m.events = k->events - before.events;
+    m.extents = k->grace.freed_extents - before.grace.freed_extents;
+    m.nodes = k->grace.freed_blocks - before.grace.freed_blocks;
+    m.moved = k->moved - before.moved;
+    m.members = (uint64_t)swept;
+    if (done) {
+        if (done->size != sizeof m) {
+            return eddy_error_set(EDDY_EINVAL,
+                                  "eddy_maintained of %u bytes: size must be set to %zu",
+                                  done->size, sizeof m);
+        }
+        *done = m;
+    }
+    return 0;
+}

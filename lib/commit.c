@@ -288,54 +288,56 @@ static int list_room(struct eddy_thread *t, unsigned which, uint64_t named, size
     return r;
 }
 
-/* Writes list and header into a buffer that is free to be written. */
-static void write_buffer(struct eddy_thread *thread, struct eddy_attempt *t, const uint64_t *words,
-                         size_t count) {
-    struct eddy_shm_buffer *buffer = &thread->slot->buffer[t->which];
-    eddy_word *list = buffer->list;
-    t->after.words = count;
-    t->after.list_off = 0;
-    if (words && count > EDDY_LIST_INLINE) {
+/* Writes the list into a buffer that is free to be written, or where its list is. */
+static void write_list(struct eddy_thread *thread, struct eddy_attempt *t, const uint64_t *words,
+                       size_t count) {
+    eddy_word *list = thread->slot->buffer[t->which].list;
+    if (count > EDDY_LIST_INLINE) {
         t->after.list_off = thread->list_off[t->which];
         list = eddy_arena_raw(thread->arena, t->after.list_off);
     }
-    eddy_ring_reuse();
-    for (size_t i = 0; words && i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
         /* [commit.R2] relaxed: ours until the commit, which releases it */
         eddy_st_rlx(&list[i], words[i]);
     }
-    t->after.seq = t->s;
-    t->after.groups = t->groups;
-    eddy_ring_write_header(&buffer->head, &t->after);
 }
 
 int eddy_commit_try(struct eddy_thread *thread, struct eddy_attempt *t, const uint64_t *words,
                     size_t count) {
-    int r = count > EDDY_LIST_INLINE ? list_room(thread, t->which, t->after.list_off, count) : 0;
-    if (r < 0) {
-        return r;
+    uint64_t named = t->after.list_off;
+    t->after.list_off = 0;
+    eddy_ring_reuse();
+    if (words) {
+        int r = list_room(thread, t->which, named, count);
+        if (r < 0) {
+            return r;
+        }
+        write_list(thread, t, words, count);
     }
-    write_buffer(thread, t, words, count);
+    t->after.seq = t->s;
+    t->after.words = count;
+    t->after.groups = t->groups;
+    eddy_ring_write_header(&thread->slot->buffer[t->which].head, &t->after);
     return eddy_ring_commit(thread->arena, t->s, t->empty, eddy_ring_buffer(thread->idx, t->which));
 }
 
 int eddy_commit_look(struct eddy_thread *thread, int64_t now_ns, struct eddy_attempt *t) {
-    uint32_t tail;
-    int r;
-    do {
+    uint32_t tail = 0;
+    int r = 0;
+    while (r == 0) {
         /* Most of the time there is nothing to help with: [0, s) is applied, and s is empty. */
         t->s = eddy_ring_applied(thread->arena);
         t->empty = eddy_ring_load(thread->arena, t->s);
-        r = eddy_ring_round_of(t->empty) == eddy_ring_round(t->s) - 1
-                ? 0
-                : eddy_apply_help(thread, &t->s, &t->empty);
+        if (eddy_ring_round_of(t->empty) != eddy_ring_round(t->s) - 1) {
+            r = eddy_apply_help(thread, &t->s, &t->empty);
+        }
         if (r == 0) {
-            r = eddy_ring_before(thread->arena, t->s, &t->after, &tail);
+            r = eddy_ring_before_inline(thread->arena, t->s, &t->after, &tail);
         }
         if (r < 0) {
             return r;
         }
-    } while (r == 0);
+    }
     t->which = tail == eddy_ring_buffer(thread->idx, 0);
     t->first_offset = t->after.next_offset;
     t->groups = 1;

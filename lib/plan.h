@@ -44,7 +44,8 @@ struct eddy_plan {
     struct eddy_plan_taken *taken;
     size_t taken_count;
     size_t taken_room;
-    struct eddy_trie_leaf tail; /* of the offset trie */
+    struct eddy_trie_leaf tail;   /* of the offset trie */
+    struct eddy_plan_known *last; /* used last; NULL: none */
     struct eddy_plan_known known[EDDY_PLAN_KNOWN];
 };
 

@@ -321,32 +321,6 @@ int eddy_commit_try(struct eddy_thread *thread, struct eddy_attempt *t, const ui
     return eddy_ring_commit(thread->arena, t->s, t->empty, eddy_ring_buffer(thread->idx, t->which));
 }
 
-int eddy_commit_look(struct eddy_thread *thread, int64_t now_ns, struct eddy_attempt *t) {
-    uint32_t tail = 0;
-    int r = 0;
-    while (r == 0) {
-        /* Most of the time there is nothing to help with: [0, s) is applied, and s is empty. */
-        t->s = eddy_ring_applied(thread->arena);
-        t->empty = eddy_ring_load(thread->arena, t->s);
-        if (eddy_ring_round_of(t->empty) != eddy_ring_round(t->s) - 1) {
-            r = eddy_apply_help(thread, &t->s, &t->empty);
-        }
-        if (r == 0) {
-            r = eddy_ring_before_inline(thread->arena, t->s, &t->after, &tail);
-        }
-        if (r < 0) {
-            return r;
-        }
-    }
-    t->which = tail == eddy_ring_buffer(thread->idx, 0);
-    t->first_offset = t->after.next_offset;
-    t->groups = 1;
-    if (now_ns > t->after.time_ns) {
-        t->after.time_ns = now_ns;
-    }
-    return 0;
-}
-
 static void answer(const struct eddy_batch *b, const struct eddy_attempt *t, eddy_result *result) {
     result->recorded_ns = t->after.time_ns;
     if (b->events.count > 0) {

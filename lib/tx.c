@@ -116,18 +116,20 @@ static int check_count(size_t count) {
 
 static inline int check_append(eddy_bytes stream, int64_t expected, const eddy_new_event *events,
                                size_t count) {
-    int r = 0;
     if (__builtin_expect(stream.len - 1 >= EDDY_STREAM_MAX || !stream.ptr ||
                              expected < EDDY_EXISTS || count > EDDY_TX_EVENTS_MAX,
                          0)) {
-        r = eddy_store_check_name(stream);
+        int r = eddy_store_check_name(stream);
         r = r < 0 ? r : check_expected(expected);
-        r = r < 0 ? r : check_count(count);
+        return r < 0 ? r : check_count(count);
     }
-    for (size_t i = 0; r == 0 && i < count; i++) {
-        r = check_event(&events[i], true);
+    for (size_t i = 0; i < count; i++) {
+        int r = check_event(&events[i], true);
+        if (r < 0) {
+            return r;
+        }
     }
-    return r;
+    return 0;
 }
 
 int eddy_append(eddy_store *store, eddy_bytes stream, int64_t expected,

@@ -321,34 +321,53 @@ static int make_room(struct eddy_batch *b, struct eddy_thread *t, uint32_t strea
     return join_part(b, stream);
 }
 
-/* Writes events into the open part for as long as they fit. Returns how many. */
+/* How many of `count` events the open part may take, by their number. */
+static size_t at_most(const struct eddy_batch *b, size_t count) {
+    const struct eddy_batch_part *part = &b->parts.at[b->parts.count - 1];
+    size_t most = b->pieces.at[b->pieces.count - 1].run > 1 ? 1 : UINT16_MAX - part->events;
+    size_t room = b->events.room - b->events.count;
+    most = most < room ? most : room;
+    return count < most ? count : most;
+}
+
+/* Writes events into the open part for as long as they fit. Returns how many. Its numbers are in
+ * variables meanwhile, since each store to the block might be one to them. */
 static size_t fill_part(struct eddy_batch *b, struct eddy_thread *t, uint32_t stream,
                         const eddy_new_event *events, size_t count, void **data) {
     struct eddy_batch_stream *s = &b->streams.at[stream];
     struct eddy_batch_part *part = &b->parts.at[b->parts.count - 1];
     struct eddy_batch_piece *p = last_piece(b);
-    uint64_t limit = p->size - (part->head ? 0 : eddy_event_head_size(part->streams));
-    uint64_t from = p->end;
-    size_t n = 0;
-    for (; n < count && part->events < UINT16_MAX && b->events.count < b->events.room; n++) {
+    struct eddy_batch_event *note = &b->events.at[b->events.count];
+    unsigned char *base = eddy_arena_raw(t->arena, p->base);
+    const uint64_t piece = p->base;
+    const uint64_t limit = p->size - (part->head ? 0 : eddy_event_head_size(part->streams));
+    const uint32_t index = part->events;
+    const uint32_t k = s->events;
+    const uint32_t step = k - s->part_first;
+    const uint16_t part_at = (uint16_t)s->part_at;
+    const size_t most = at_most(b, count);
+    uint64_t end = p->end;
+    void *at = NULL;
+    uint32_t n = 0;
+    for (; n < most; n++) {
         uint64_t size = eddy_event_size(&events[n]);
-        if (size > limit - p->end || (n > 0 && p->run > 1)) {
+        if (size > limit - end) {
             break;
         }
-        void *at = eddy_event_write(eddy_arena_raw(t->arena, p->base + p->end), &events[n], size,
-                                    (uint16_t)part->events, (uint16_t)s->part_at,
-                                    (uint16_t)(s->events - s->part_first));
-        if (data) {
-            *data = at;
-        }
-        b->events.at[b->events.count++] =
-            (struct eddy_batch_event){.off = p->base + p->end, .stream = stream, .k = s->events};
-        part->events++;
-        s->events++;
-        p->end += size;
+        at = eddy_event_write(base + end, &events[n], size, (uint16_t)(index + n), part_at,
+                              (uint16_t)(step + n));
+        note[n] = (struct eddy_batch_event){.off = piece + end, .stream = stream, .k = k + n};
+        end += size;
     }
-    s->bytes += p->end - from;
-    b->bytes += p->end - from;
+    if (data && n > 0) {
+        *data = at;
+    }
+    b->events.count += n;
+    part->events += n;
+    s->events += n;
+    s->bytes += end - p->end;
+    b->bytes += end - p->end;
+    p->end = end;
     return n;
 }
 

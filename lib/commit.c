@@ -288,35 +288,42 @@ static int list_room(struct eddy_thread *t, unsigned which, uint64_t named, size
     return r;
 }
 
-/* Writes the list into a buffer that is free to be written, or where its list is. */
-static void write_list(struct eddy_thread *thread, struct eddy_attempt *t, const uint64_t *words,
-                       size_t count) {
+/* Writes the list into a buffer that is free to be written, or, if it is long, beside it; named: the
+ * list of the last transaction. Apart, so that who has written it at once does not pay for it. */
+static __attribute__((noinline)) int write_list(struct eddy_thread *thread, struct eddy_attempt *t,
+                                                uint64_t named, const uint64_t *words,
+                                                size_t count) {
     eddy_word *list = thread->slot->buffer[t->which].list;
+    int r = list_room(thread, t->which, named, count);
+    if (r < 0) {
+        return r;
+    }
     if (count > EDDY_LIST_INLINE) {
         t->after.list_off = thread->list_off[t->which];
         list = eddy_arena_raw(thread->arena, t->after.list_off);
     }
+    eddy_ring_reuse();
     for (size_t i = 0; i < count; i++) {
         /* [commit.R2] relaxed: ours until the commit, which releases it */
         eddy_st_rlx(&list[i], words[i]);
     }
+    return 0;
 }
 
 int eddy_commit_try(struct eddy_thread *thread, struct eddy_attempt *t, const uint64_t *words,
                     size_t count) {
     uint64_t named = t->after.list_off;
     t->after.list_off = 0;
-    eddy_ring_reuse();
     if (words) {
-        int r = list_room(thread, t->which, named, count);
+        int r = write_list(thread, t, named, words, count);
         if (r < 0) {
             return r;
         }
-        write_list(thread, t, words, count);
     }
     t->after.seq = t->s;
     t->after.words = count;
     t->after.groups = t->groups;
+    eddy_ring_reuse();
     eddy_ring_write_header(&thread->slot->buffer[t->which].head, &t->after);
     return eddy_ring_commit(thread->arena, t->s, t->empty, eddy_ring_buffer(thread->idx, t->which));
 }

@@ -173,8 +173,9 @@ static int plan_offsets(const struct eddy_committer *c, const struct eddy_batch 
     uint64_t refs[256];
     for (uint32_t i = 0; i < b->events.count;) {
         uint32_t n = b->events.count - i < 256 ? b->events.count - i : 256;
+        const struct eddy_batch_event *e = &b->events.at[i];
         for (uint32_t k = 0; k < n; k++) {
-            refs[k] = b->events.at[i + k].off;
+            refs[k] = e[k].off;
         }
         struct eddy_plan_values v = {.refs = refs};
         int r = eddy_plan_numbers(c->plan, &c->thread->arena->super->offsets_root, &c->plan->tail,
@@ -192,7 +193,7 @@ static int plan_versions(const struct eddy_committer *c, const struct eddy_batch
                          uint64_t first_offset) {
     for (uint32_t i = 0; i < b->events.count;) {
         const struct eddy_batch_event *e = &b->events.at[i];
-        uint32_t n = 1;
+        uint32_t n = b->streams.count == 1 ? b->events.count : 1;
         while (i + n < b->events.count && b->events.at[i + n].stream == e->stream) {
             n++;
         }

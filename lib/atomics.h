@@ -104,6 +104,11 @@ static inline void eddy_at_fetch_read(uintptr_t at, size_t n) {
     }
 }
 
+/* Fetches the line of an address for writing, ahead of need. Any address will do. */
+static inline void eddy_at_fetch_write(const void *at) {
+    __builtin_prefetch(at, 1, 3);
+}
+
 /* Writes a struct into shared memory that this member owns: field by field where the compiler can,
  * since a copy by way of the stack would wait for the stores to it. */
 #ifdef EDDY_TSAN

@@ -11,7 +11,7 @@
 #include "error.h"
 #include "streams.h"
 
-enum { FEW = 8, USEFUL_REST = 1024, RESUME_MAX = 4096 };
+enum { FEW = 8, USEFUL_REST = 1024, RESUME_MAX = 4096, AHEAD = 1024 };
 
 static int no_memory(void) {
     return eddy_error_set(EDDY_ENOMEM, "no memory for a transaction's notes");
@@ -354,6 +354,7 @@ static size_t fill_part(struct eddy_batch *b, struct eddy_thread *t, uint32_t st
         if (size > limit - end) {
             break;
         }
+        eddy_at_fetch_write(base + end + AHEAD); /* the processor does not do so across a page */
         at = eddy_event_write(base + end, &events[n], size, (uint16_t)(index + n), part_at,
                               (uint16_t)(step + n));
         note[n] = (struct eddy_batch_event){.off = piece + end, .stream = stream, .k = k + n};

@@ -426,15 +426,14 @@ int eddy_arena_grow(struct eddy_arena *a, uint32_t n) {
 
 int eddy_arena_punch(struct eddy_arena *a, uint32_t idx) {
     int fd = eddy_arena_fd(a);
-    int r = fd < 0 ? fd
-                   : eddy_platform_punch(fd, eddy_arena_extent_off(a, idx), EDDY_EXTENT_SIZE);
+    int r = fd < 0 ? fd : eddy_platform_punch(fd, eddy_arena_extent_off(a, idx), EDDY_EXTENT_SIZE);
     return r < 0 ? eddy_arena_error(r, "fallocate(PUNCH_HOLE)", shown(a)) : 0;
 }
 
 int eddy_arena_refill(struct eddy_arena *a, uint32_t idx) {
     int fd = eddy_arena_fd(a);
-    int r = fd < 0 ? fd
-                   : eddy_platform_reserve(fd, eddy_arena_extent_off(a, idx), EDDY_EXTENT_SIZE);
+    int r =
+        fd < 0 ? fd : eddy_platform_reserve(fd, eddy_arena_extent_off(a, idx), EDDY_EXTENT_SIZE);
     return r < 0 ? full(a, EDDY_EXTENT_SIZE, r) : 0;
 }
 

@@ -194,7 +194,7 @@ void eddy_reader_fini(struct eddy_reader *r) {
     if (r->life == r->store->life && eddy_ld_rlx(r->store->guard) != 0) {
         give_slot(r);
         /* [follow.R4] relaxed: ours only if this thread wrote it */
-        if (r->last && eddy_ld_rlx(&r->last->owner) == (uint64_t)pthread_self()) {
+        if (r->last && eddy_ld_rlx(&r->last->owner) == eddy_store_self()) {
             eddy_thread_count(&r->last->thread, EDDY_COUNT_READ, r->given - r->counted);
         }
     }

@@ -211,8 +211,7 @@ bool eddy_grace_is_dead(const struct eddy_view *v, uint32_t idx) {
     /* [grace.R5] relaxed: ours */
     uint64_t fill = EDDY_FILL_BYTES(eddy_ld_rlx(&e->fill));
     if (EDDY_INFO_KIND(eddy_ld_rlx(&e->info)) == EDDY_KIND_LARGE) {
-        return size > 0 &&
-               !is_led_to(v, base, size, base + eddy_event_head_size(1), &near);
+        return size > 0 && !is_led_to(v, base, size, base + eddy_event_head_size(1), &near);
     }
     for (uint64_t at = 0; at < fill && fill <= EDDY_EXTENT_SIZE;) {
         uint16_t kind;

@@ -145,7 +145,7 @@ struct eddy_shm_super {
     eddy_word era; /* 320: by maintenance; read at every entry */
     uint64_t pad2[7];
     eddy_word lowest[EDDY_MAPS]; /* 384: by whoever frees or takes */
-    eddy_word offsets_root;     /* 512: by records only */
+    eddy_word offsets_root;      /* 512: by records only */
     eddy_word streams_root;
     eddy_word limits_root;
     uint64_t pad3[5];

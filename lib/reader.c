@@ -143,8 +143,7 @@ static int find_stream(struct eddy_reader *r) {
     r->desc_tag = eddy_block_tag(a, off);
     /* [reader.R6] relaxed: constant since it was published */
     uint64_t number = eddy_ld_rlx(&stream_of(r)->number);
-    if (r->number != 0 && r->number != number && r->started &&
-        !(r->select.flags & EDDY_BACKWARD)) {
+    if (r->number != 0 && r->number != number && r->started && !(r->select.flags & EDDY_BACKWARD)) {
         r->at = 0; /* it was forgotten, and begins anew */
     }
     r->number = number;

@@ -31,8 +31,7 @@ void eddy_reclaim_fini(struct eddy_reclaim *r) {
 }
 
 static struct eddy_view view_of(const struct eddy_reclaim *r) {
-    return (struct eddy_view){
-        .arena = r->thread->arena, .span = &r->thread->span, .overlay = NULL};
+    return (struct eddy_view){.arena = r->thread->arena, .span = &r->thread->span, .overlay = NULL};
 }
 
 /* Comes in, with everything that is committed applied. */
@@ -139,8 +138,8 @@ static int find_path(const struct eddy_view *v, eddy_word *root, uint64_t number
             return 0;
         }
         above = shift;
-        cell = &((struct eddy_shm_node *)(void *)block)->slot[number >> shift &
-                                                              (EDDY_TRIE_SLOTS - 1)];
+        cell =
+            &((struct eddy_shm_node *)(void *)block)->slot[number >> shift & (EDDY_TRIE_SLOTS - 1)];
     }
     return eddy_error_set(EDDY_ECORRUPT, "an index is damaged at byte %llu: run `eddy check`",
                           (unsigned long long)eddy_arena_off(v->arena, cell));
@@ -335,8 +334,7 @@ static int bury_versions(struct eddy_reclaim *r, struct eddy_shm_stream *s) {
         uint64_t offset = got == 1 ? eddy_view_load(&v, slot) : 0;
         if (got >= 0 && offset != 0) {
             got = bury(r, offset, &look);
-            if (got >= 0 && look.slot &&
-                all_gone(eddy_trie_node_of(look.slot, offset))) {
+            if (got >= 0 && look.slot && all_gone(eddy_trie_node_of(look.slot, offset))) {
                 got = prune_number(r, &v.arena->super->offsets_root, offset, false);
             }
         }
@@ -484,7 +482,8 @@ static void scan_block(void *arg, uint64_t off, uint64_t state, unsigned class_)
             k->streams[k->count++] = off;
         }
     } else if (EDDY_STATE_OF(state) == EDDY_LINKED) {
-        k->result = kind == EDDY_BLOCK_NODE ? scan_node(k->r, (struct eddy_shm_node *)(void *)b) : 0;
+        k->result =
+            kind == EDDY_BLOCK_NODE ? scan_node(k->r, (struct eddy_shm_node *)(void *)b) : 0;
     } else {
         /* Condemned by maintenance, whose way in may still be there, or by a record. */
         struct eddy_shm_node *node = (struct eddy_shm_node *)(void *)b;

@@ -453,7 +453,7 @@ static int find_context(struct eddy_store *s, struct eddy_context **out) {
     }
     if (r == 0) {
         /* [store.R5] relaxed: only compared by a thread with its own */
-        eddy_st_rlx(&c->owner, (uint64_t)pthread_self());
+        eddy_st_rlx(&c->owner, eddy_store_self());
         *out = c;
     }
     return r;
@@ -478,20 +478,8 @@ int eddy_store_context(struct eddy_store *s, bool even_closed, struct eddy_conte
     return find_context(s, out);
 }
 
-int eddy_store_writer(struct eddy_store *s, struct eddy_context **out) {
-    if (s->arena.read_only) {
-        return eddy_error_set(EDDY_EREADONLY, "the handle was opened read-only");
-    }
-    const struct eddy_store_last *last = &eddy_store_last;
-    if (last->id == s->id && eddy_store_same_context(s, last->context)) {
-        *out = last->context;
-        return 0;
-    }
-    return eddy_store_context(s, false, out);
-}
-
-int64_t eddy_store_now(struct eddy_store *s) {
-    return s->clock ? s->clock(s->clock_arg) : eddy_platform_realtime_ns();
+int eddy_store_read_only(void) {
+    return eddy_error_set(EDDY_EREADONLY, "the handle was opened read-only");
 }
 
 int eddy_store_check_name(eddy_bytes name) {

@@ -159,8 +159,8 @@ bool eddy_upkeep_make_room(struct eddy_context *c, struct eddy_upkeep_wait *w) {
     (void)snprintf(text, sizeof text, "%s", eddy_errmsg());
     int64_t now = eddy_platform_monotonic_ns();
     if (w->deadline_ns == 0) {
-        w->deadline_ns = c->store->full_wait_ns > INT64_MAX - now ? INT64_MAX
-                                                                  : now + c->store->full_wait_ns;
+        w->deadline_ns =
+            c->store->full_wait_ns > INT64_MAX - now ? INT64_MAX : now + c->store->full_wait_ns;
     }
     if (w->rounds++ < ROUNDS_MAX && (take_back(c) || (drop_oldest(c) && take_back(c)))) {
         return true;

@@ -17,14 +17,15 @@
 /* Takes the extent if its state is `from`. */
 static bool own(struct eddy_arena *a, uint32_t idx, unsigned from, uint32_t member) {
     struct eddy_shm_extent *e = eddy_extent_line(a, idx);
-    /* [extent.C1] acquire: pairs with [extent.P2], [extent.P3] */
+    /* [extent.C1] acquire: pairs with [extent.P2], [extent.P3], [extent.P5], [extent.P7], [extent.P8],
+     * [extent.P9] */
     uint64_t was = eddy_ld_acq(&e->state);
     if (EDDY_STATE_OF(was) != from) {
         return false;
     }
     unsigned to = from == EDDY_HOLE ? EDDY_EMPTYING : EDDY_OWNED; /* a hole has no memory yet */
     uint64_t now = EDDY_STATE(EDDY_STATE_GEN(was), to, member);
-    /* [extent.P1] acq_rel: pairs with [extent.C2], [event.C1]. It is ours. Death after: swept;
+    /* [extent.P1] acq_rel: pairs with [extent.C2], [event.C1], [reclaim.C7]. It is ours. Death after: swept;
      * nothing that we did not commit is referred to. */
     if (!eddy_cas_ar(&e->state, &was, now)) {
         return false;
@@ -57,9 +58,10 @@ static void put(struct eddy_arena *a, unsigned map, uint32_t idx) {
 
 /* Clears the bit of an extent that is not in state `from`, or was taken by us. */
 static void clear(struct eddy_arena *a, unsigned map, uint32_t idx, unsigned from) {
+    /* [extent.R30] relaxed: ordered by the fence below */
     eddy_and_ar(map_word(a, map, idx / 64), ~(UINT64_C(1) << idx % 64));
-    /* [extent.F2] seq_cst fence: alone: the clearing stands before the look at the state; who makes it
-     * such sets the bit behind that, so that one of us sets it */
+    /* [extent.F2] seq_cst fence: alone: the store that clears the bit stands before the load of the
+     * state; who makes it such sets the bit behind that, so that one of us sets it */
     eddy_fence_sc();
     /* [extent.R3] relaxed: ordered by the fence above */
     if (EDDY_STATE_OF(eddy_ld_rlx(&eddy_extent_line(a, idx)->state)) == from) {
@@ -107,7 +109,7 @@ static void release(struct eddy_arena *a, uint32_t idx) {
     /* [extent.R12] relaxed: ours; so that between its next taking and its next description nobody
      * takes it for what it was */
     eddy_st_rlx(&e->info, 0);
-    /* [extent.P2] acq_rel: pairs with [extent.C1], [event.C1], [reader.C1]. Free. */
+    /* [extent.P2] acq_rel: pairs with [extent.C1], [extent.C8], [event.C1], [follow.C4]. Free. */
     if (EDDY_STATE_OF(was) == EDDY_FREE || !eddy_cas_ar(&e->state, &was, now)) {
         return;
     }
@@ -222,7 +224,7 @@ static void describe(struct eddy_arena *a, uint32_t idx, unsigned kind, unsigned
         eddy_st_rlx(&e->dead, 0);
         eddy_st_rlx(&e->birth, eddy_ld_rlx(&a->super->era));
         eddy_st_rlx(&e->retired, 0);
-        /* [extent.P6] release: pairs with [extent.C6]. The blocks' states are of this life before
+        /* [extent.P6] release: pairs with [extent.C6], [extent.C7], [reclaim.C4]. The blocks' states are of this life before
          * the extent says that it has blocks. Death before: kind NONE, the sweep frees it. */
         eddy_st_rel(&e->info, EDDY_INFO(k, class_, i == 0 ? n : i));
     }
@@ -279,8 +281,8 @@ void eddy_extent_seal(struct eddy_arena *a, uint32_t idx) {
     struct eddy_shm_extent *e = eddy_extent_line(a, idx);
     /* [extent.R8] relaxed: ours */
     leave_owned(e, eddy_ld_rlx(&e->state), EDDY_SEALED);
-    /* [extent.F4] seq_cst fence: alone: sealed, then the look whether blocks in it were freed meanwhile;
-     * who frees one raises the count before it looks at the state */
+    /* [extent.F4] seq_cst fence: alone: the store that seals it stands before the load of the count of
+     * blocks that were freed meanwhile; who frees one raises the count before it looks at the state */
     eddy_fence_sc();
     /* [extent.R29] relaxed: ordered by the fence above */
     if (eddy_ld_rlx(&e->dead) != 0) {
@@ -351,8 +353,8 @@ bool eddy_extent_resume(struct eddy_arena *a, uint32_t member, unsigned class_, 
 
 void eddy_extent_reopen(struct eddy_arena *a, uint32_t idx) {
     struct eddy_shm_extent *e = eddy_extent_line(a, idx);
-    /* [extent.F3] seq_cst fence: alone: the count of free blocks, raised by the caller, stands before
-     * the look at the state; who seals it looks at the count behind that */
+    /* [extent.F3] seq_cst fence: alone: the store of the count of free blocks, by the caller, stands
+     * before the load of the state; who seals it looks at the count behind that */
     eddy_fence_sc();
     /* [extent.R24] relaxed: ordered by the fence above */
     uint64_t was = eddy_ld_rlx(&e->state);

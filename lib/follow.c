@@ -28,8 +28,8 @@ static int take_slot(struct eddy_reader *r, const struct eddy_member *member) {
             r->slot = i;
             /* [follow.R5] relaxed: ours; ordered by the fence below */
             eddy_st_rlx(&slot->borrows, r->borrow);
-            /* [follow.F1] seq_cst fence: pairs with [grace.F2]: that it borrows stands before all its
-             * looks at events */
+            /* [follow.F1] seq_cst fence: pairs with [grace.F2]: the store that it borrows stands before
+             * each load of a slot of an event */
             eddy_fence_sc();
             return 0;
         }
@@ -344,6 +344,34 @@ int eddy_reader_fd(eddy_reader *r) {
         }
     }
     return eddy_pollfd_fd(r->pollfd);
+}
+
+int eddy_reader_holds(eddy_reader *r) {
+    struct eddy_arena *a = &r->store->arena;
+    /* [follow.R6] relaxed: in a child that has not come in yet it says so */
+    if (!r->pinned || r->life != r->store->life ||
+        eddy_ld_rlx(r->store->guard) != EDDY_GUARD_READY) {
+        return 0;
+    }
+    /* [follow.C4] acquire: pairs with [extent.P2] */
+    return EDDY_STATE_GEN(eddy_ld_acq(&a->extents[r->pinned - 1].state)) == r->pinned_gen;
+}
+
+int eddy_reader_position(eddy_reader *r, eddy_position *position) {
+    struct eddy_context *c;
+    int got = eddy_reader_enter(r, &c);
+    if (got < 0) {
+        return got;
+    }
+    eddy_rcu_enter(&c->thread.span);
+    eddy_instant_renew(&r->instant, &c->thread);
+    got = eddy_instant_take(&r->instant, &c->thread);
+    eddy_rcu_leave(&c->thread.span);
+    if (got == 0) {
+        r->position.head = r->instant.now.next_offset - 1;
+        *position = r->position;
+    }
+    return got;
 }
 
 int64_t eddy_deadline_ms(int64_t ms) {

@@ -84,7 +84,8 @@ bool eddy_grace_fence(struct eddy_arena *a) {
             all_fence = false;
         }
     }
-    /* [grace.F1] seq_cst fence: pairs with [rcu.F1]: for threads that fence themselves */
+    /* [grace.F1] seq_cst fence: pairs with [rcu.F1]: the store of marks on the ways in, by the caller,
+     * stands before the load of spans and pins; for threads that fence themselves */
     eddy_fence_sc();
     return all_fence || eddy_platform_membarrier() == 0;
 }
@@ -275,7 +276,8 @@ static void claim_extents(struct eddy_grace *g, unsigned *from) {
 /* Does any reader borrow? The marks on the ways in stand before this look, and a reader's saying that
  * it borrows before its looks at those. */
 static bool anybody_borrows(const struct eddy_arena *a) {
-    /* [grace.F2] seq_cst fence: pairs with [follow.F1] */
+    /* [grace.F2] seq_cst fence: pairs with [follow.F1]: the store of the marks stands before the load of
+     * who borrows */
     eddy_fence_sc();
     for (uint32_t i = 0; i < a->readers_max; i++) {
         /* [grace.R10] relaxed: ordered by the fence above */

@@ -503,9 +503,10 @@ static int condemn(struct eddy_plan *p, uint64_t off) {
     /* [plan.R8] relaxed: its generation cannot change while it is linked */
     uint64_t gen = EDDY_STATE_GEN(eddy_ld_rlx(&b->state));
     int r = room_for(w, 2);
-    r = r < 0 ? r : room_for(&p->condemned, 1);
+    r = r < 0 ? r : room_for(&p->condemned, 2);
     if (r == 0) {
         p->condemned.at[p->condemned.count++] = off;
+        p->condemned.at[p->condemned.count++] = eddy_block_tag(p->thread->arena, off);
         w->at[w->count++] = EDDY_REDO(EDDY_REDO_MAX, 1, off_of(p, &b->state));
         w->at[w->count++] = EDDY_STATE(gen, EDDY_CONDEMNED, 0);
     }

@@ -41,7 +41,7 @@ struct eddy_plan {
     struct eddy_plan_words sets;
     struct eddy_plan_words swaps;
     struct eddy_plan_words maxima;
-    struct eddy_plan_words condemned; /* blocks that it condemns; kept until the next reset */
+    struct eddy_plan_words condemned; /* blocks that it condemns, and their tags: until the reset */
     struct eddy_plan_taken *taken;
     size_t taken_count;
     size_t taken_room;

@@ -32,9 +32,9 @@ void eddy_reclaim_fini(struct eddy_reclaim *reclaim);
 /* Events that the floor has passed: at most `most` of them. */
 int eddy_reclaim_floor(struct eddy_reclaim *reclaim, uint64_t most);
 /* Events of one stream that were removed; and all of it, if it was forgotten. */
-int eddy_reclaim_stream(struct eddy_reclaim *reclaim, uint64_t desc);
+int eddy_reclaim_stream(struct eddy_reclaim *reclaim, uint64_t desc, uint64_t tag);
 /* A block that a record has condemned. */
-int eddy_reclaim_block(struct eddy_reclaim *reclaim, uint64_t off);
+int eddy_reclaim_block(struct eddy_reclaim *reclaim, uint64_t off, uint64_t tag);
 /* Looks through the next `most` extents for what was left undone. 1: that was all of them. */
 int eddy_reclaim_scan(struct eddy_reclaim *reclaim, uint64_t most);
 /* Is there something to be found by a scan? */

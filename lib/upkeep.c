@@ -18,8 +18,8 @@ enum { POLL_NS = 10000000 };
 static void after_cuts(struct eddy_context *c, const struct eddy_batch *b) {
     struct eddy_arena *a = c->thread.arena;
     int r = 0;
-    for (uint32_t i = 0; r == 0 && i < c->plan.condemned.count; i++) {
-        r = eddy_reclaim_block(&c->reclaim, c->plan.condemned.at[i]);
+    for (size_t i = 0; r == 0 && i + 1 < c->plan.condemned.count; i += 2) {
+        r = eddy_reclaim_block(&c->reclaim, c->plan.condemned.at[i], c->plan.condemned.at[i + 1]);
     }
     for (uint32_t i = 0; r == 0 && i < b->streams.count; i++) {
         uint64_t desc = b->streams.at[i].desc;
@@ -27,7 +27,7 @@ static void after_cuts(struct eddy_context *c, const struct eddy_batch *b) {
         /* [upkeep.R1] relaxed: only whether it is much; looked at again by who does it */
         uint64_t waits = s ? eddy_ld_rlx(&s->first) - eddy_ld_rlx(&s->reclaimed) : 0;
         if (waits >= ENOUGH || (b->cuts.count > 0 && waits > 0)) {
-            r = eddy_reclaim_stream(&c->reclaim, desc);
+            r = eddy_reclaim_stream(&c->reclaim, desc, b->streams.at[i].desc_tag);
         }
     }
 }

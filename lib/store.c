@@ -21,7 +21,7 @@
 #include "platform.h"
 #include "wait.h"
 
-enum { NAME_MAX_LEN = 200 };
+enum { NAME_MAX_LEN = 200, ROOM_TRIES_MIN = 10, ROOM_TRIES_MAX = 1000 };
 
 /* ---- names ---- */
 
@@ -209,20 +209,37 @@ static int join_any(struct eddy_store *s) {
     return 0;
 }
 
+/* Clears up after the dead, for want of a slot: 1 if it is worth while to look again, 0 if not, or
+ * an error. Somebody else may be at it just now, and have the slot that sweeps, or the byte of one
+ * that is free. Since he may have been stopped, he is given some moments, and not waited for. */
+static int make_room(struct eddy_store *s, uint32_t tries) {
+    int r = eddy_maintain_recover(&s->arena);
+    if (r < 0 || tries == ROOM_TRIES_MAX) {
+        return r < 0 ? r : 0;
+    }
+    if (r == 0 && tries >= ROOM_TRIES_MIN && eddy_member_dead(&s->arena, 0)) {
+        return 0;
+    }
+    (void)sched_yield();
+    return 1;
+}
+
 static int join(struct eddy_store *s) {
-    int r = join_any(s);
-    if (r == 0) {
-        r = eddy_maintain_recover(&s->arena);
-        r = r < 0 ? r : join_any(s);
+    int room = 1;
+    for (uint32_t tries = 0; room > 0; tries++) {
+        int r = join_any(s);
+        if (r != 0) {
+            return r < 0 ? r : 0;
+        }
+        room = make_room(s, tries);
     }
-    if (r == 0) {
-        return eddy_error_set(
-            EDDY_ELIMIT,
-            "all %u member slots are taken by living processes: close some (`eddy "
-            "who` lists them), or make the store with more members",
-            s->arena.members_max - 1);
+    if (room < 0) {
+        return room;
     }
-    return r < 0 ? r : 0;
+    return eddy_error_set(EDDY_ELIMIT,
+                          "all %u member slots are taken by living processes: close some (`eddy "
+                          "who` lists them), or make the store with more members",
+                          s->arena.members_max - 1);
 }
 
 static void context_ended(void *arg) {
@@ -397,15 +414,15 @@ static int join_thread(struct eddy_store *s, struct eddy_thread *t) {
         eddy_thread_init_reader(&s->arena, t);
         return 0;
     }
-    if (eddy_thread_join(&s->arena, &s->member, t)) {
-        return 0;
+    int room = 1;
+    for (uint32_t tries = 0; room > 0; tries++) {
+        if (eddy_thread_join(&s->arena, &s->member, t)) {
+            return 0;
+        }
+        room = make_room(s, tries);
     }
-    int r = eddy_maintain_recover(&s->arena);
-    if (r < 0) {
-        return r;
-    }
-    if (eddy_thread_join(&s->arena, &s->member, t)) {
-        return 0;
+    if (room < 0) {
+        return room;
     }
     return eddy_error_set(
         EDDY_ELIMIT,

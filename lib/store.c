@@ -245,7 +245,9 @@ static int join(struct eddy_store *s) {
 static void context_ended(void *arg) {
     struct eddy_context *c = arg;
     struct eddy_store *s = c->store;
-    if (c->life != s->life) {
+    /* [store.C5] acquire: pairs with [store.P1]. In a child that has not joined yet, another thread
+     * of the parent may have had the lock, and nobody gives it back. */
+    if (eddy_ld_acq(s->guard) != EDDY_GUARD_READY || c->life != s->life) {
         return; /* the parent's; freed with the handle */
     }
     /* [store.R4] relaxed: only compared by a thread with its own */
@@ -271,15 +273,9 @@ static int init_handle(struct eddy_store *s, const eddy_options *o) {
                               "too many handles are open in this process (about 1000)");
     }
     s->keyed = true;
-    if (!s->arena.read_only) {
-        int r = join(s);
-        if (r < 0) {
-            return r;
-        }
-    }
     /* [store.R1] relaxed: nobody else has the handle yet */
     eddy_st_rlx(s->guard, EDDY_GUARD_READY);
-    return 0;
+    return s->arena.read_only ? 0 : join(s);
 }
 
 /* Opening is the recovery: whoever opens clears up after those who died. */
@@ -339,8 +335,15 @@ static void free_context(struct eddy_context *c, bool ours) {
 static void free_contexts(struct eddy_store *s, bool ours) {
     while (s->all) {
         struct eddy_context *c = s->all;
+        bool of_this_life = ours && c->life == s->life;
+        /* [store.R6] relaxed: this thread's only if this thread wrote it */
+        uint64_t owner = eddy_ld_rlx(&c->owner);
         s->all = c->next_of_all;
-        free_context(c, ours && c->life == s->life);
+        /* Another thread of the parent may have been in the midst of changing its context when this
+         * process was forked: it is left as it is. */
+        if (of_this_life || owner == 0 || owner == (uint64_t)pthread_self()) {
+            free_context(c, of_this_life);
+        }
     }
     s->idle = NULL;
 }
@@ -359,7 +362,9 @@ void eddy_close(eddy_store *s) {
         pthread_key_delete(s->key);
         pthread_mutex_destroy(&s->contexts_lock);
     }
-    eddy_directory_destroy(s->directory);
+    if (ours || !s->keyed) {
+        eddy_directory_destroy(s->directory); /* else as in rejoin() */
+    }
     if (s->guard) {
         eddy_platform_unpage(s->guard);
     }
@@ -400,7 +405,7 @@ static int check_fork(struct eddy_store *s) {
         /* [store.C2] acq_rel: alone: one thread of the child rejoins */
         if (guard == EDDY_GUARD_FORKED && eddy_cas_ar(s->guard, &forked, EDDY_GUARD_JOINING)) {
             int r = rejoin(s);
-            /* [store.P1] release: pairs with [store.C1], [store.C4]. Threads that see it see the
+            /* [store.P1] release: pairs with [store.C1], [store.C4], [store.C5]. Threads that see it see the
              * new slots. */
             eddy_st_rel(s->guard, r < 0 ? EDDY_GUARD_FORKED : EDDY_GUARD_READY);
             return r;

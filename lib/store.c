@@ -242,6 +242,13 @@ static int join(struct eddy_store *s) {
                           s->arena.members_max - 1);
 }
 
+static void put_idle(struct eddy_store *s, struct eddy_context *c) {
+    pthread_mutex_lock(&s->contexts_lock);
+    c->next = s->idle;
+    s->idle = c;
+    pthread_mutex_unlock(&s->contexts_lock);
+}
+
 static void context_ended(void *arg) {
     struct eddy_context *c = arg;
     struct eddy_store *s = c->store;
@@ -250,12 +257,16 @@ static void context_ended(void *arg) {
     if (eddy_ld_acq(s->guard) != EDDY_GUARD_READY || c->life != s->life) {
         return; /* the parent's; freed with the handle */
     }
+    /* The slot is for whichever thread comes next, of any process. The context stays: readers may
+     * know it. */
+    if (c->thread.slot) {
+        eddy_plan_reset(&c->plan);
+        eddy_thread_leave(&c->thread);
+        c->thread.slot = NULL;
+    }
     /* [store.R4] relaxed: only compared by a thread with its own */
     eddy_st_rlx(&c->owner, 0);
-    pthread_mutex_lock(&s->contexts_lock);
-    c->next = s->idle;
-    s->idle = c;
-    pthread_mutex_unlock(&s->contexts_lock);
+    put_idle(s, c);
 }
 
 static int init_handle(struct eddy_store *s, const eddy_options *o) {
@@ -465,7 +476,10 @@ static int find_context(struct eddy_store *s, struct eddy_context **out) {
         s->idle = c->next;
     }
     pthread_mutex_unlock(&s->contexts_lock);
-    int r = c ? 0 : new_context(s, &c);
+    int r = c ? join_thread(s, &c->thread) : new_context(s, &c);
+    if (r < 0 && c) {
+        put_idle(s, c);
+    }
     if (r == 0 && pthread_setspecific(s->key, c) != 0) {
         context_ended(c);
         return eddy_error_set(EDDY_ENOMEM, "no memory for a thread's context");

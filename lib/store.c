@@ -21,7 +21,7 @@
 #include "platform.h"
 #include "wait.h"
 
-enum { NAME_MAX_LEN = 200, ROOM_TRIES_MIN = 10, ROOM_TRIES_MAX = 1000 };
+enum { NAME_MAX_LEN = 200, ROOM_TRIES_MIN = 50, ROOM_TRIES_MAX = 1000 };
 
 /* ---- names ---- */
 

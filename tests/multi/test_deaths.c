@@ -18,6 +18,7 @@ enum {
     DEATHS = 60,
     SLACK = 1 << 20, /* the store grows by steps of so much */
     HELD = 3 << 20,
+    LIMIT_MS = 10000,
     LARGE_EXTENTS = 256 << 10,
     LARGE = LARGE_EXTENTS - 50000 /* with its heads it fills so many bytes of extents */
 };
@@ -177,6 +178,7 @@ Test(deaths, with_a_borrowed_event_held, .timeout = 60) {
 
 struct growth {
     _Atomic uint64_t appended;
+    _Atomic uint64_t allowed; /* so that a test that is slow to kill does not fill the store */
 };
 
 /* Each of its appends makes the file larger. */
@@ -185,8 +187,10 @@ static void grows(struct guest *guest) {
     eddy_store *store = guest_opens(guest);
     guest_say(guest);
     for (;;) {
-        CHECK_OK(look_append_bytes(store, "large", LARGE));
-        atomic_fetch_add(&growth->appended, 1);
+        if (atomic_load(&growth->appended) < atomic_load(&growth->allowed)) {
+            CHECK_OK(look_append_bytes(store, "large", LARGE));
+            atomic_fetch_add(&growth->appended, 1);
+        }
     }
 }
 
@@ -197,10 +201,13 @@ Test(deaths, in_the_midst_of_growing_the_file, .timeout = 60) {
     uint64_t reserved = look_facts(grave.store).reserved;
     for (int n = 1; n <= DEATHS; n++) {
         struct guest guest = {.box = &grave.box, .more = growth};
-        uint64_t until = atomic_load(&growth->appended) + 2 + rng_below(&grave.rng, 8);
+        uint64_t until = atomic_load(&growth->appended) + 2 + rng_below(&grave.rng, 4);
+        int64_t end = child_now_ns() + INT64_C(1000000) * LIMIT_MS;
+        atomic_store(&growth->allowed, until + 4);
         guest_start(&guest, grows);
         guest_await(&guest);
-        while (atomic_load(&growth->appended) < until) { /* bounded by the time-out of this test */
+        while (atomic_load(&growth->appended) < until) {
+            cr_assert_lt(child_now_ns(), end, "it does not append");
             child_linger_us(20);
         }
         child_linger_us(rng_below(&grave.rng, 200));

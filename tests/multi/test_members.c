@@ -9,6 +9,9 @@
 #include <criterion/criterion.h>
 #include <fcntl.h>
 #include <pthread.h>
+#include <sched.h>
+#include <signal.h>
+#include <spawn.h>
 #include <stdatomic.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -379,6 +382,82 @@ Test(members, a_descriptor_goes_through_exec_only_on_purpose, .timeout = 60) {
     cr_assert_eq(sandbox_members(handed.store, NULL), 1);
     sandbox_check(handed.store);
     eddy_close(handed.store);
+}
+
+/* ---- other ways to get a child ---- */
+
+/* Starts `cat` as posix_spawn() does it, by vfork, and is killed while that lives. */
+static void spawn_cat(struct guest *guest) {
+    struct family *family = guest->more;
+    char *const argv[] = {(char[]){"cat"}, NULL};
+    posix_spawn_file_actions_t actions;
+    eddy_store *store = sandbox_open(guest->box, "store", EDDY_MUST_EXIST);
+    look_append(store, "guest");
+    CHECK_EQ(posix_spawn_file_actions_init(&actions), 0);
+    CHECK_EQ(posix_spawn_file_actions_adddup2(&actions, family->idle.down[0], 0), 0);
+    CHECK_EQ(posix_spawn_file_actions_adddup2(&actions, family->idle.up[1], 1), 0);
+    CHECK_EQ(posix_spawnp(&family->child, argv[0], &actions, NULL, argv, environ), 0);
+    posix_spawn_file_actions_destroy(&actions);
+    look_append(store, "guest");
+    guest_meet(guest);
+}
+
+/* Shares the memory of its parent, with all that is mapped there. */
+static int be_helper(void *arg) {
+    const struct guest *idle = arg;
+    char byte;
+    return read(idle->down[0], &byte, 1) == 1 && write(idle->up[1], &byte, 1) == 1 ? 0 : 1;
+}
+
+static void have_helper(struct guest *guest) {
+    enum { STACK = 256 << 10 };
+    struct family *family = guest->more;
+    eddy_store *store = sandbox_open(guest->box, "store", EDDY_MUST_EXIST);
+    char *stack = malloc(STACK);
+    CHECK(stack);
+    hold_much(store);
+    family->child = clone(be_helper, stack + STACK, CLONE_VM | SIGCHLD, &family->idle);
+    CHECK(family->child > 0);
+    guest_meet(guest);
+}
+
+/* A guest is killed while its child lives: is it dead then? */
+static void outlive(void (*fn)(struct guest *guest), bool alive) {
+    struct sandbox box;
+    sandbox_make(&box);
+    cr_assert_eq(prctl(PR_SET_CHILD_SUBREAPER, 1), 0);
+    struct family *family = child_shared(sizeof *family);
+    struct guest *idle = &family->idle;
+    cr_assert_eq(pipe2(idle->up, O_CLOEXEC) | pipe2(idle->down, O_CLOEXEC), 0);
+    eddy_store *store = sandbox_open(&box, "store", 0);
+    struct guest guest = {.box = &box, .more = family};
+    guest_start(&guest, fn);
+    guest_await(&guest);
+    cr_assert(look_alive(store, guest.pid));
+    guest_kill(&guest);
+    cr_assert_eq(look_alive(store, guest.pid), alive);
+    look_sweep(&box);
+    cr_assert_eq(look_counts(store).sweeps, alive ? 0 : 1);
+    child_say(idle->down[1]);
+    guest_await(idle); /* it has been there all the time */
+    close(idle->down[0]);
+    close(idle->down[1]);
+    cr_assert_eq(child_end(family->child, CHILD_LIMIT_MS), 0);
+    cr_assert_not(look_alive(store, guest.pid));
+    look_sweep(&box);
+    cr_assert_eq(look_counts(store).sweeps, 1);
+    cr_assert_eq(sandbox_members(store, NULL), 1);
+    sandbox_check(store);
+    eddy_close(store);
+}
+
+Test(members, a_program_that_was_spawned_keeps_nobody_alive, .timeout = 60) {
+    outlive(spawn_cat, false);
+}
+
+/* It could go on writing to what its parent owned: that must not be given to others. */
+Test(members, a_helper_that_shares_the_memory_keeps_its_member_alive, .timeout = 60) {
+    outlive(have_helper, true);
 }
 
 /* ---- two handles ---- */

@@ -1,7 +1,7 @@
 /* A handle: one process's way into a store. What is in here belongs to this process alone.
  *
  * Each thread that comes in gets a context: a thread slot with its buffers, its memory, its notes.
- * It keeps it until the thread ends; then the next new thread of the process gets it.
+ * When the thread ends it gives up the slot, and the next new thread of the process gets the rest.
  */
 #ifndef EDDY_STORE_H
 #define EDDY_STORE_H

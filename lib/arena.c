@@ -75,6 +75,12 @@ static int full(const struct eddy_arena *a, uint64_t asked, int error) {
                               "%llu KiB more: raise it",
                               shown(a), (unsigned long long)(asked >> 10));
     }
+    if (error == -EBADF) {
+        return eddy_error_set(EDDY_ESYS,
+                              "%s: cannot grow: its descriptor was closed behind eddy's back, and "
+                              "no name leads to it; open it once more",
+                              shown(a));
+    }
     if (fstatfs(a->fd, &fs) < 0) {
         memset(&fs, 0, sizeof fs);
     }

@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "maintain.h"
 #include "platform.h"
 #include "reader.h"
 #include "wait.h"
@@ -15,7 +16,7 @@
 enum { TYPES_MAX = 4096 };
 enum { SPIN_MIN_NS = 1000, SPIN_MAX_NS = 30000, READ_ONLY_POLL_NS = 1000000 };
 
-static int take_slot(struct eddy_reader *r, const struct eddy_member *member) {
+static bool take_free_slot(struct eddy_reader *r, const struct eddy_member *member) {
     struct eddy_arena *a = &r->store->arena;
     for (uint32_t i = 0; i < a->readers_max; i++) {
         struct eddy_shm_reader *slot = &a->readers[i];
@@ -31,8 +32,20 @@ static int take_slot(struct eddy_reader *r, const struct eddy_member *member) {
             /* [follow.F1] seq_cst fence: pairs with [grace.F2]: the store that it borrows stands before
              * each load of a slot of an event */
             eddy_fence_sc();
-            return 0;
+            return true;
         }
+    }
+    return false;
+}
+
+static int take_slot(struct eddy_reader *r, const struct eddy_member *member) {
+    struct eddy_arena *a = &r->store->arena;
+    if (take_free_slot(r, member)) {
+        return 0;
+    }
+    int got = eddy_maintain_recover(a); /* the dead may have some */
+    if (got < 0 || take_free_slot(r, member)) {
+        return got < 0 ? got : 0;
     }
     return eddy_error_set(EDDY_ELIMIT,
                           "all %u reader slots are taken: close readers that follow or borrow, or "

@@ -261,6 +261,7 @@ static void context_ended(void *arg) {
      * know it. */
     if (c->thread.slot) {
         eddy_plan_reset(&c->plan);
+        eddy_reclaim_fini(&c->reclaim);
         eddy_thread_leave(&c->thread);
         c->thread.slot = NULL;
     }

@@ -185,7 +185,7 @@ static struct table *grown(const struct eddy_view *v, const struct table *old) {
         /* [directory.R7] relaxed: one thread at a time writes, and it is we */
         uint64_t off = eddy_ld_rlx(&old->entry[i].off);
         uint64_t tag = eddy_ld_rlx(&old->entry[i].tag);
-        if (off != 0 && eddy_block_tag(v->arena, off) == tag) {
+        if (off != 0 && eddy_view_same(v, off, tag)) {
             /* [directory.R8] relaxed: as above */
             insert(t, eddy_ld_rlx(&old->entry[i].hash), off, tag);
         }

@@ -208,7 +208,8 @@ eddy_event_read_inline(const struct eddy_view *v, const eddy_word *slot, uint64_
     }
     uint64_t within = (ref - a->extents_off) & (EDDY_EXTENT_SIZE - 1);
     const struct eddy_shm_extent *e = &a->extents[eddy_arena_extent_of(a, ref)];
-    /* [event.C1] acquire: pairs with [extent.P1], [extent.P2], [extent.P3], [reclaim.P4]. The generation first,
+    /* [event.C1] acquire: pairs with [extent.P1], [extent.P2], [extent.P3], [reclaim.P4], [evacuate.P2]. The
+     * generation first,
      * then the slot once more: so that the generation is that of this event. */
     uint64_t state = eddy_ld_acq(&e->state);
     if (eddy_view_load(v, slot) != ref) {

@@ -32,6 +32,7 @@
 enum {
     EDDY_EXTENT_BITS = 16,
     EDDY_EXTENT_SIZE = 1 << EDDY_EXTENT_BITS,
+    EDDY_RESERVED_EXTENTS = 2, /* the first ones: for events that are moved to make room */
     EDDY_LINE = 64,
     EDDY_RING_WORDS = 4,
     EDDY_NAME_ROOT_BITS = 12, /* the name trie's root has 4,096 cells */

@@ -26,6 +26,11 @@ void eddy_reclaim_init(struct eddy_reclaim *r, struct eddy_thread *t) {
 }
 
 void eddy_reclaim_fini(struct eddy_reclaim *r) {
+    if (r->moved_to.base != 0) {
+        eddy_extent_leave(r->thread->arena,
+                          eddy_arena_extent_of(r->thread->arena, r->moved_to.base));
+        r->moved_to.base = 0;
+    }
     eddy_grace_free(&r->grace, true);
     eddy_grace_fini(&r->grace);
 }
@@ -385,9 +390,9 @@ static void retire_stream(struct eddy_reclaim *r, uint64_t desc) {
 static bool is_still(const struct eddy_reclaim *r, uint64_t off, uint64_t tag) {
     struct eddy_view v = view_of(r);
     const struct eddy_shm_block *b = eddy_arena_raw(v.arena, off);
-    return eddy_block_tag(v.arena, off) == tag &&
+    return eddy_block_is(v.arena, off, tag, EDDY_RETIRED) &&
            (eddy_view_covers(&v, b) ||
-            (eddy_block_tag(v.arena, off) == tag && eddy_view_covers(&v, b)));
+            (eddy_block_is(v.arena, off, tag, EDDY_RETIRED) && eddy_view_covers(&v, b)));
 }
 
 static bool is_condemned(const struct eddy_reclaim *r, uint64_t off) {

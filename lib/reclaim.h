@@ -16,10 +16,12 @@
 struct eddy_reclaim {
     struct eddy_thread *thread;
     struct eddy_grace grace;
-    struct eddy_trie_leaf near; /* of offsets */
-    uint64_t scan_at;           /* of a scan that goes on: the next extent, and */
-    uint64_t scan_dues;         /* the dues that it is for */
-    uint64_t events;            /* counts, for who asks */
+    struct eddy_trie_leaf near;  /* of offsets */
+    uint64_t scan_at;            /* of a scan that goes on: the next extent, and */
+    uint64_t scan_dues;          /* the dues that it is for */
+    struct eddy_cursor moved_to; /* where evacuated events go */
+    uint64_t sparse_at;          /* the next extent to be looked at for that */
+    uint64_t events;             /* counts, for who asks */
     uint64_t moved;
 };
 

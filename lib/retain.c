@@ -382,8 +382,7 @@ struct preview {
 static int preview_stream(struct preview *k, struct eddy_shm_stream *d) {
     const struct eddy_view *v = k->view;
     uint64_t gone;
-    uint64_t before;
-    uint64_t upto;
+    uint64_t bytes;
     if (eddy_gone_removed(v, d)) {
         return 0;
     }
@@ -397,12 +396,9 @@ static int preview_stream(struct preview *k, struct eddy_shm_stream *d) {
         k->dropped->streams++;
     }
     if (r == 0 && to > gone) {
-        r = eddy_gone_stream_bytes(v, d, gone, &before);
-        r = r < 0 ? r : eddy_gone_stream_bytes(v, d, to, &upto);
-        if (r == 0) {
-            k->dropped->events += to - gone;
-            k->dropped->bytes += upto - before;
-        }
+        r = eddy_gone_stream_between(v, d, gone, to, &bytes);
+        k->dropped->events += to - gone;
+        k->dropped->bytes += bytes;
     }
     return r;
 }

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "evacuate.h"
 #include "gone.h"
 #include "maintain.h"
 #include "platform.h"
@@ -12,7 +13,7 @@
 #include "wait.h"
 
 enum { ENOUGH = 64, SLICE = 256, SCAN_SLICE = 64, ROUNDS_MAX = 64 };
-enum { POLL_NS = 10000000 };
+enum { POLL_NS = 10000000, SPARSE_SLICE = 1024 };
 
 /* What was cut off single streams: what this transaction removed of them, and what gathered. */
 static void after_cuts(struct eddy_context *c, const struct eddy_batch *b) {
@@ -40,6 +41,10 @@ static void after_growth(struct eddy_context *c) {
         c->taken = taken;
         if (eddy_reclaim_is_due(c->thread.arena)) {
             (void)eddy_reclaim_scan(&c->reclaim, SCAN_SLICE);
+        }
+        struct eddy_ring_copy now;
+        if (eddy_upkeep_totals(c, &now, NULL) == 0 && eddy_evacuate_pays(c->thread.arena, &now)) {
+            (void)eddy_evacuate(&c->reclaim, SPARSE_SLICE);
         }
     }
 }
@@ -99,6 +104,9 @@ static bool take_back(struct eddy_context *c) {
     if (r == 0 && free_extents(c) == 0) {
         c->reclaim.scan_at = 0;
         while (eddy_reclaim_scan(&c->reclaim, SCAN_SLICE) == 0) {
+        }
+        c->reclaim.sparse_at = 0;
+        while (eddy_evacuate(&c->reclaim, SPARSE_SLICE) == 0 && free_extents(c) == 0) {
         }
         eddy_grace_free(&c->reclaim.grace, true);
     }
@@ -221,8 +229,11 @@ int eddy_maintain(eddy_store *store, uint32_t flags, eddy_maintained *done) {
     k->scan_at = 0;
     while (r == 0 && (r = eddy_reclaim_scan(k, SCAN_SLICE)) == 0) {
     }
+    k->sparse_at = 0;
+    while (r >= 0 && (r = eddy_evacuate(k, SPARSE_SLICE)) == 0) {
+    }
     eddy_grace_free(&k->grace, true);
-    if (r < 0) {
+    if (r < 0 && r != EDDY_EFULL) {
         return r;
     }
     m.events = k->events - before.events;

@@ -430,8 +430,10 @@ void eddy_extent_remind(struct eddy_arena *a, uint32_t idx) {
                    : state == EDDY_HOLE    ? EDDY_MAP_HOLES
                    : state == EDDY_PARTIAL ? partial_map(eddy_ld_rlx(&e->info))
                                            : EDDY_MAPS;
-    /* [extent.R28] relaxed: mostly it is set */
-    if (map < EDDY_MAPS && !(eddy_ld_rlx(map_word(a, map, idx / 64)) >> idx % 64 & 1)) {
+    /* [extent.R28] relaxed: mostly it is set, and looked for; who set it may have died before he said
+     * where to begin to look */
+    if (map < EDDY_MAPS && (!(eddy_ld_rlx(map_word(a, map, idx / 64)) >> idx % 64 & 1) ||
+                            (uint32_t)eddy_ld_rlx(&a->super->lowest[map]) > idx / 64)) {
         put(a, map, idx);
     }
 }

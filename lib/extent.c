@@ -449,9 +449,13 @@ void eddy_extent_remind(struct eddy_arena *a, uint32_t idx) {
                    : state == EDDY_HOLE    ? EDDY_MAP_HOLES
                    : state == EDDY_PARTIAL ? partial_map(eddy_ld_rlx(&e->info))
                                            : EDDY_MAPS;
-    /* [extent.R28] relaxed: mostly it is set */
-    if (map < EDDY_MAPS && (map != EDDY_MAP_FREE || idx >= EDDY_RESERVED_EXTENTS) &&
-        !(eddy_ld_rlx(map_word(a, map, idx / 64)) >> idx % 64 & 1)) {
+    if (map >= EDDY_MAPS || (map == EDDY_MAP_FREE && idx < EDDY_RESERVED_EXTENTS)) {
+        return;
+    }
+    /* [extent.R28] relaxed: mostly it is set, and looked for; who set it may have died before he said
+     * where to begin to look */
+    if (!(eddy_ld_rlx(map_word(a, map, idx / 64)) >> idx % 64 & 1) ||
+        (uint32_t)eddy_ld_rlx(&a->super->lowest[map]) > idx / 64) {
         put(a, map, idx);
     }
 }
@@ -468,7 +472,12 @@ static uint64_t count(struct eddy_arena *a, unsigned state, uint32_t member) {
 }
 
 uint64_t eddy_extent_count_free(struct eddy_arena *a) {
-    return count(a, EDDY_FREE, 0);
+    uint64_t n = count(a, EDDY_FREE, 0);
+    for (uint32_t i = 0; i < EDDY_RESERVED_EXTENTS; i++) {
+        /* [extent.R32] relaxed: a figure to show: those are not for everybody */
+        n -= EDDY_STATE_OF(eddy_ld_rlx(&a->extents[i].state)) == EDDY_FREE && n > 0;
+    }
+    return n;
 }
 
 uint64_t eddy_extent_count_owned(struct eddy_arena *a, uint32_t member) {

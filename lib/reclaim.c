@@ -481,6 +481,7 @@ struct scan {
     uint64_t tags[64];
     uint64_t life; /* generation of the extent */
     unsigned count;
+    unsigned taken; /* blocks that are not free */
     int result;
 };
 
@@ -490,6 +491,7 @@ static void scan_block(void *arg, uint64_t off, uint64_t state, unsigned class_)
     struct eddy_shm_block *b = eddy_arena_raw(a, off);
     unsigned kind = EDDY_SHAPE_KIND(eddy_trie_shape(b));
     (void)class_;
+    k->taken += EDDY_STATE_OF(state) != EDDY_FREE;
     if (k->result < 0 || EDDY_STATE_OF(state) < EDDY_LINKED ||
         EDDY_STATE_OF(state) > EDDY_CONDEMNED ||
         !is_still(k->r, off, k->life << 32 | EDDY_STATE_GEN(state))) {
@@ -532,6 +534,11 @@ static int scan_nodes(struct eddy_reclaim *r, uint32_t idx) {
     k.life = EDDY_STATE_GEN(eddy_ld_acq(&eddy_extent_line(r->thread->arena, idx)->state));
     eddy_block_each(r->thread->arena, idx, scan_block, &k);
     eddy_rcu_leave(&r->thread->span);
+    if (k.taken == 0) {
+        /* Its blocks were freed by the sweep of who died, or are not counted any more. */
+        eddy_grace_extent(&r->grace, idx);
+        eddy_grace_free(&r->grace, false);
+    }
     for (unsigned i = 0; i < k.count && k.result >= 0; i++) {
         k.result = eddy_reclaim_stream(r, k.streams[i], k.tags[i]);
     }

@@ -96,21 +96,20 @@ static uint64_t free_extents(struct eddy_context *c) {
     return eddy_extent_count_free(c->thread.arena);
 }
 
-/* All that is dead is taken back: true if there is room now. */
-static bool take_back(struct eddy_context *c) {
-    uint64_t before = free_extents(c);
+/* All that is dead is taken back; what lives on in sparse extents is moved together. */
+static void take_back(struct eddy_context *c) {
     (void)eddy_maintain_sweep_dead(&c->thread);
-    int r = eddy_upkeep_backlog(c);
-    if (r == 0 && free_extents(c) == 0) {
+    (void)eddy_upkeep_backlog(c);
+    if (free_extents(c) == 0) {
         c->reclaim.scan_at = 0;
         while (eddy_reclaim_scan(&c->reclaim, SCAN_SLICE) == 0) {
         }
+        eddy_grace_free(&c->reclaim.grace, true);
         c->reclaim.sparse_at = 0;
         while (eddy_evacuate(&c->reclaim, SPARSE_SLICE) == 0 && free_extents(c) == 0) {
         }
         eddy_grace_free(&c->reclaim.grace, true);
     }
-    return free_extents(c) > before;
 }
 
 /* If the limits say that the oldest go when the store is full: a sixteenth of what there is. */
@@ -170,8 +169,17 @@ bool eddy_upkeep_make_room(struct eddy_context *c, struct eddy_upkeep_wait *w) {
         w->deadline_ns =
             c->store->full_wait_ns > INT64_MAX - now ? INT64_MAX : now + c->store->full_wait_ns;
     }
-    if (w->rounds++ < ROUNDS_MAX && (take_back(c) || (drop_oldest(c) && take_back(c)))) {
-        return true;
+    uint64_t before = free_extents(c);
+    if (w->rounds++ < ROUNDS_MAX) {
+        take_back(c);
+        /* Once also if others have made room meanwhile. What is wanted may be a long run. */
+        if (free_extents(c) > before || (w->rounds == 1 && before > 0)) {
+            return true;
+        }
+        if (drop_oldest(c)) {
+            take_back(c);
+            return true;
+        }
     }
     if (now < w->deadline_ns) {
         struct eddy_shm_group *g = eddy_arena_group(c->thread.arena, 0);

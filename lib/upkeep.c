@@ -10,10 +10,11 @@
 #include "platform.h"
 #include "reclaim.h"
 #include "retain.h"
+#include "trim.h"
 #include "wait.h"
 
 enum { ENOUGH = 64, SLICE = 256, SCAN_SLICE = 64, ROUNDS_MAX = 64 };
-enum { POLL_NS = 10000000, SPARSE_SLICE = 1024 };
+enum { POLL_NS = 10000000, SPARSE_SLICE = 1024, TRIM_KEEP = 8 };
 
 /* What was cut off single streams: what this transaction removed of them, and what gathered. */
 static void after_cuts(struct eddy_context *c, const struct eddy_batch *b) {
@@ -242,6 +243,10 @@ int eddy_maintain(eddy_store *store, uint32_t flags, eddy_maintained *done) {
     }
     eddy_grace_free(&k->grace, true);
     if (r < 0 && r != EDDY_EFULL) {
+        return r;
+    }
+    r = flags & EDDY_TRIM ? eddy_trim(&c->thread, TRIM_KEEP, &m.trimmed) : 0;
+    if (r < 0) {
         return r;
     }
     m.events = k->events - before.events;

@@ -1,7 +1,5 @@
 #include "append.h"
 
-#include <string.h>
-
 #include "apply.h"
 #include "gone.h"
 
@@ -18,17 +16,31 @@ struct direct {
     eddy_word *versions;
 };
 
-/* The stream, if this thread knows it. */
-static inline bool find(struct eddy_plan *p, eddy_bytes name, uint64_t hash, struct direct *d) {
-    struct eddy_arena *a = p->thread->arena;
-    struct eddy_plan_known *k = eddy_plan_known(p, hash);
-    if (k->desc == 0 || k->hash != hash || !eddy_view_holds(&p->view, k->desc, k->desc_tag)) {
+/* Is this the stream of that name, and still there? */
+static inline bool is_named(const struct eddy_view *v, const struct eddy_plan_known *k,
+                            eddy_bytes name) {
+    if (!eddy_view_holds(v, k->desc, k->desc_tag)) {
         return false;
+    }
+    eddy_bytes n = eddy_stream_name(eddy_arena_raw(v->arena, k->desc));
+    return n.len == name.len && eddy_same_few(n.ptr, name.ptr, n.len);
+}
+
+/* The stream, if this thread knows it: the one of last time costs no hash. */
+static inline bool find(struct eddy_plan *p, eddy_bytes name, struct direct *d) {
+    struct eddy_arena *a = p->thread->arena;
+    struct eddy_plan_known *k = p->last;
+    if (!k || !is_named(&p->view, k, name)) {
+        uint64_t hash = eddy_stream_hash(a, name);
+        k = eddy_plan_known(p, hash);
+        if (k->desc == 0 || k->hash != hash || !is_named(&p->view, k, name)) {
+            return false;
+        }
+        p->last = k;
     }
     d->known = k;
     d->stream = eddy_arena_raw(a, k->desc);
-    eddy_bytes n = eddy_stream_name(d->stream);
-    return n.len == name.len && memcmp(n.ptr, name.ptr, n.len) == 0;
+    return true;
 }
 
 /* The blocks, behind the cursor; the head of their part comes after them. */
@@ -57,29 +69,33 @@ static inline bool write_blocks(struct eddy_thread *t, const eddy_new_event *eve
     return true;
 }
 
-static void set_fill(struct eddy_thread *t, uint64_t fill, uint32_t events) {
+static inline void set_fill(struct eddy_thread *t, uint64_t fill, uint32_t events) {
     struct eddy_shm_extent *e =
         eddy_extent_line(t->arena, eddy_arena_extent_of(t->arena, t->cursor.base));
     /* [append.P1] release: pairs with [check.C1]. As [batch.P1]: whole blocks below the mark. */
     eddy_st_rel(&e->fill, EDDY_FILL(events, fill));
 }
 
-/* Slots for `count` numbers in the leaf that was used last, or NULL. */
-static inline eddy_word *near_slots(const struct eddy_view *v, const struct eddy_trie_leaf *leaf,
-                                    uint64_t number, size_t count) {
+/* Slots for `count` numbers in one leaf, which is there, or NULL. Mostly it is the one that was used
+ * last; if not, it is looked for, as others or the long way may have made it. */
+static inline eddy_word *near_slots(const struct eddy_view *v, eddy_word *root,
+                                    struct eddy_trie_leaf *leaf, uint64_t number, size_t count) {
     uint64_t k = number & (EDDY_TRIE_SLOTS - 1);
-    if (leaf->off == 0 || leaf->base != number - k || k + count > EDDY_TRIE_SLOTS ||
-        !eddy_view_holds(v, leaf->off, leaf->tag)) {
+    eddy_word *slot;
+    if (k + count > EDDY_TRIE_SLOTS) {
         return NULL;
     }
-    struct eddy_shm_node *node = eddy_arena_raw(v->arena, leaf->off);
-    return &node->slot[k];
+    if (leaf->off != 0 && leaf->base == number - k && eddy_view_holds(v, leaf->off, leaf->tag)) {
+        struct eddy_shm_node *node = eddy_arena_raw(v->arena, leaf->off);
+        return &node->slot[k];
+    }
+    return eddy_trie_slot_near(v, root, number, leaf, &slot) == 1 ? slot : NULL;
 }
 
 static inline eddy_word *version_slots(const struct eddy_view *v, const struct direct *d,
                                        uint64_t version, size_t count) {
     if (version >= EDDY_TRIE_VERSION) {
-        return near_slots(v, &d->known->leaf, version - EDDY_TRIE_VERSION, count);
+        return near_slots(v, &d->stream->root, &d->known->leaf, version - EDDY_TRIE_VERSION, count);
     }
     return version + count - 1 <= EDDY_INLINE_SLOTS ? &d->stream->slot[version - 1] : NULL;
 }
@@ -89,7 +105,9 @@ static inline eddy_word *version_slots(const struct eddy_view *v, const struct d
  */
 static inline size_t evaluate(struct eddy_plan *p, struct direct *d, int64_t expected, size_t count,
                               struct eddy_attempt *t, eddy_word *words, eddy_result *result) {
-    const struct eddy_view *v = &p->view;
+    /* As the plan's, which has nothing laid over now: so that nothing asks for it. */
+    const struct eddy_view view = {.arena = p->thread->arena, .span = &p->thread->span};
+    const struct eddy_view *v = &view;
     struct eddy_arena *a = v->arena;
     uint64_t base = eddy_view_load(v, &d->stream->version);
     uint64_t limits = eddy_view_load(v, &a->super->limits_root);
@@ -97,7 +115,7 @@ static inline size_t evaluate(struct eddy_plan *p, struct direct *d, int64_t exp
         (limits != 0 && !EDDY_IS_TOMB(limits)) || !eddy_commit_holds(expected, base, true)) {
         return 0;
     }
-    d->offsets = near_slots(v, &p->tail, t->first_offset, count);
+    d->offsets = near_slots(v, &a->super->offsets_root, &p->tail, t->first_offset, count);
     d->versions = version_slots(v, d, base + 1, count);
     if (!d->offsets || !d->versions) {
         return 0;
@@ -155,52 +173,67 @@ static inline void apply(struct eddy_thread *t, const struct direct *d, size_t c
 }
 
 /* Inside the span, with the blocks written: as eddy_append_direct(). */
-static int commit(const struct eddy_committer *c, struct direct *d, int64_t expected, size_t count,
-                  int64_t now_ns, eddy_result *result) {
+static inline int commit(struct eddy_plan *p, struct direct *d, int64_t expected, size_t count,
+                         int64_t now_ns, eddy_result *result) {
+    struct eddy_thread *thread = p->thread;
     struct eddy_attempt t;
     for (uint64_t tries = 0;; tries++) {
         if (tries > 0) {
-            eddy_thread_count(c->thread, EDDY_COUNT_RETRIES, 1);
+            eddy_thread_count(thread, EDDY_COUNT_RETRIES, 1);
         }
-        int r = eddy_commit_look(c->thread, now_ns, &t);
+        int r = eddy_commit_look(thread, now_ns, &t);
         if (r < 0) {
             return r;
         }
-        size_t n =
-            evaluate(c->plan, d, expected, count, &t, eddy_commit_list(c->thread, &t), result);
+        size_t n = evaluate(p, d, expected, count, &t, eddy_commit_list(thread, &t), result);
         if (n == 0) {
             return 0;
         }
-        set_fill(c->thread, d->at + d->bytes + eddy_event_head_size(1) - c->thread->cursor.base,
-                 c->thread->cursor.events + (uint32_t)count);
-        if (eddy_commit_try(c->thread, &t, NULL, n) == 1) {
-            apply(c->thread, d, count, &t);
+        set_fill(thread, d->at + d->bytes + eddy_event_head_size(1) - thread->cursor.base,
+                 thread->cursor.events + (uint32_t)count);
+        if (eddy_commit_try(thread, &t, NULL, n) == 1) {
+            apply(thread, d, count, &t);
             return 1;
         }
     }
 }
 
-int eddy_append_direct(const struct eddy_committer *c, eddy_bytes stream, int64_t expected,
-                       const eddy_new_event *events, size_t count, int64_t now_ns,
-                       eddy_result *result) {
-    struct eddy_thread *t = c->thread;
+static inline int append(struct eddy_plan *p, eddy_bytes stream, int64_t expected,
+                         const eddy_new_event *events, size_t count, int64_t now_ns,
+                         eddy_result *result) {
+    struct eddy_thread *t = p->thread;
     struct direct d;
     int r = 0;
-    if (count > EDDY_REDO_REFS_MAX) {
-        return 0;
-    }
     eddy_rcu_enter(&t->span);
-    uint64_t hash = eddy_stream_hash(t->arena, stream);
-    if (find(c->plan, stream, hash, &d) && write_blocks(t, events, count, &d)) {
+    if (find(p, stream, &d) && write_blocks(t, events, count, &d)) {
         uint64_t end = t->cursor.fill + d.bytes + eddy_event_head_size(1);
-        r = commit(c, &d, expected, count, now_ns, result);
+        r = commit(p, &d, expected, count, now_ns, result);
         if (r == 1) {
             t->cursor.fill = end;
             t->cursor.events += (uint32_t)count;
         } else {
-            set_fill(t, t->cursor.fill, t->cursor.events); /* before anything is written over the blocks */
+            set_fill(t, t->cursor.fill,
+                     t->cursor.events); /* before anything is written over the blocks */
         }
     }
     eddy_rcu_leave(&t->span);
     return r;
+}
+
+/* One event, which is the most common: everything in one function, without loops over events. */
+static __attribute__((flatten)) int append_one(struct eddy_plan *p, eddy_bytes stream,
+                                               int64_t expected, const eddy_new_event *event,
+                                               int64_t now_ns, eddy_result *result) {
+    return append(p, stream, expected, event, 1, now_ns, result);
+}
+
+int eddy_append_direct(const struct eddy_committer *c, eddy_bytes stream, int64_t expected,
+                       const eddy_new_event *events, size_t count, int64_t now_ns,
+                       eddy_result *result) {
+    if (count == 1) {
+        return append_one(c->plan, stream, expected, events, now_ns, result);
+    }
+    return count > EDDY_REDO_REFS_MAX
+               ? 0
+               : append(c->plan, stream, expected, events, count, now_ns, result);
 }

@@ -75,6 +75,12 @@ static int full(const struct eddy_arena *a, uint64_t asked, int error) {
                               "%llu KiB more: raise it",
                               shown(a), (unsigned long long)(asked >> 10));
     }
+    if (error == -EBADF) {
+        return eddy_error_set(EDDY_ESYS,
+                              "%s: cannot grow: its descriptor was closed behind eddy's back, and "
+                              "no name leads to it; open it once more",
+                              shown(a));
+    }
     if (fstatfs(a->fd, &fs) < 0) {
         memset(&fs, 0, sizeof fs);
     }
@@ -426,15 +432,14 @@ int eddy_arena_grow(struct eddy_arena *a, uint32_t n) {
 
 int eddy_arena_punch(struct eddy_arena *a, uint32_t idx) {
     int fd = eddy_arena_fd(a);
-    int r = fd < 0 ? fd
-                   : eddy_platform_punch(fd, eddy_arena_extent_off(a, idx), EDDY_EXTENT_SIZE);
+    int r = fd < 0 ? fd : eddy_platform_punch(fd, eddy_arena_extent_off(a, idx), EDDY_EXTENT_SIZE);
     return r < 0 ? eddy_arena_error(r, "fallocate(PUNCH_HOLE)", shown(a)) : 0;
 }
 
 int eddy_arena_refill(struct eddy_arena *a, uint32_t idx) {
     int fd = eddy_arena_fd(a);
-    int r = fd < 0 ? fd
-                   : eddy_platform_reserve(fd, eddy_arena_extent_off(a, idx), EDDY_EXTENT_SIZE);
+    int r =
+        fd < 0 ? fd : eddy_platform_reserve(fd, eddy_arena_extent_off(a, idx), EDDY_EXTENT_SIZE);
     return r < 0 ? full(a, EDDY_EXTENT_SIZE, r) : 0;
 }
 

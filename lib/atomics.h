@@ -104,6 +104,11 @@ static inline void eddy_at_fetch_read(uintptr_t at, size_t n) {
     }
 }
 
+/* Fetches the line of an address for writing, ahead of need. Any address will do. */
+static inline void eddy_at_fetch_write(const void *at) {
+    __builtin_prefetch(at, 1, 3);
+}
+
 /* Writes a struct into shared memory that this member owns: field by field where the compiler can,
  * since a copy by way of the stack would wait for the stores to it. */
 #ifdef EDDY_TSAN
@@ -127,6 +132,61 @@ static inline void eddy_copy_in(void *restrict to, const void *restrict from, si
 #else
     memcpy(to, from, n);
 #endif
+}
+
+/* The same where mostly few bytes come: no call for up to 16 of them. */
+static inline void eddy_copy_in_few(void *restrict to, const void *restrict from, size_t n) {
+#ifdef EDDY_TSAN
+    eddy_copy_in(to, from, n);
+#else
+    unsigned char *t = to;
+    const unsigned char *f = from;
+    if (n > 16) {
+        memcpy(t, f, n);
+    } else if (n >= 8) {
+        uint64_t first, last; /* they overlap */
+        memcpy(&first, f, 8);
+        memcpy(&last, f + n - 8, 8);
+        memcpy(t, &first, 8);
+        memcpy(t + n - 8, &last, 8);
+    } else if (n >= 4) {
+        uint32_t first, last;
+        memcpy(&first, f, 4);
+        memcpy(&last, f + n - 4, 4);
+        memcpy(t, &first, 4);
+        memcpy(t + n - 4, &last, 4);
+    } else if (n > 0) {
+        t[0] = f[0];
+        t[n / 2] = f[n / 2];
+        t[n - 1] = f[n - 1];
+    }
+#endif
+}
+
+/* Are these n bytes the same? For what is mostly short: no call for up to 16 of them. */
+static inline bool eddy_same_few(const void *a, const void *b, size_t n) {
+    const unsigned char *x = a;
+    const unsigned char *y = b;
+    if (n > 16) {
+        return memcmp(x, y, n) == 0;
+    }
+    if (n >= 8) {
+        uint64_t p, q, r, s;
+        memcpy(&p, x, 8);
+        memcpy(&q, y, 8);
+        memcpy(&r, x + n - 8, 8);
+        memcpy(&s, y + n - 8, 8);
+        return ((p ^ q) | (r ^ s)) == 0;
+    }
+    if (n >= 4) {
+        uint32_t p, q, r, s;
+        memcpy(&p, x, 4);
+        memcpy(&q, y, 4);
+        memcpy(&r, x + n - 4, 4);
+        memcpy(&s, y + n - 4, 4);
+        return ((p ^ q) | (r ^ s)) == 0;
+    }
+    return n == 0 || (x[0] == y[0] && x[n / 2] == y[n / 2] && x[n - 1] == y[n - 1]);
 }
 
 #endif

@@ -11,7 +11,7 @@
 #include "error.h"
 #include "streams.h"
 
-enum { FEW = 8, USEFUL_REST = 1024, RESUME_MAX = 4096 };
+enum { FEW = 8, USEFUL_REST = 1024, RESUME_MAX = 4096, AHEAD = 1024 };
 
 static int no_memory(void) {
     return eddy_error_set(EDDY_ENOMEM, "no memory for a transaction's notes");
@@ -218,14 +218,13 @@ static void close_part(struct eddy_batch *b, struct eddy_thread *t) {
 }
 
 static void add_piece(struct eddy_batch *b, struct eddy_cursor c, uint32_t run) {
-    b->pieces.at[b->pieces.count++] = (struct eddy_batch_piece){
-        .base = c.base,
-        .fill = c.fill,
-        .size = c.size,
-        .run = run,
-        .events = c.events,
-        .end = c.fill,
-        .end_events = c.events};
+    b->pieces.at[b->pieces.count++] = (struct eddy_batch_piece){.base = c.base,
+                                                                .fill = c.fill,
+                                                                .size = c.size,
+                                                                .run = run,
+                                                                .events = c.events,
+                                                                .end = c.fill,
+                                                                .end_events = c.events};
 }
 
 static void open_part(struct eddy_batch *b) {
@@ -345,36 +344,56 @@ static int make_room(struct eddy_batch *b, struct eddy_thread *t, uint32_t strea
     return join_part(b, stream);
 }
 
-/* Writes events into the open part for as long as they fit. Returns how many. */
+/* How many of `count` events the open part may take, by their number. */
+static size_t at_most(const struct eddy_batch *b, size_t count) {
+    const struct eddy_batch_part *part = &b->parts.at[b->parts.count - 1];
+    size_t most = b->pieces.at[b->pieces.count - 1].run > 1 ? 1 : UINT16_MAX - part->events;
+    size_t room = b->events.room - b->events.count;
+    most = most < room ? most : room;
+    return count < most ? count : most;
+}
+
+/* Writes events into the open part for as long as they fit. Returns how many. Its numbers are in
+ * variables meanwhile, since each store to the block might be one to them. */
 static size_t fill_part(struct eddy_batch *b, struct eddy_thread *t, uint32_t stream,
                         const eddy_new_event *events, size_t count, void **data) {
     struct eddy_batch_stream *s = &b->streams.at[stream];
     struct eddy_batch_part *part = &b->parts.at[b->parts.count - 1];
     struct eddy_batch_piece *p = last_piece(b);
-    uint64_t limit = p->size - (part->head ? 0 : eddy_event_head_size(part->streams));
-    uint64_t from = p->end;
-    size_t n = 0;
-    for (; n < count && part->events < UINT16_MAX && b->events.count < b->events.room; n++) {
+    struct eddy_batch_event *note = &b->events.at[b->events.count];
+    unsigned char *base = eddy_arena_raw(t->arena, p->base);
+    const uint64_t piece = p->base;
+    const uint64_t limit = p->size - (part->head ? 0 : eddy_event_head_size(part->streams));
+    const uint32_t index = part->events;
+    const uint32_t k = s->events;
+    const uint32_t step = k - s->part_first;
+    const uint16_t part_at = (uint16_t)s->part_at;
+    const size_t most = at_most(b, count);
+    uint64_t end = p->end;
+    void *at = NULL;
+    uint32_t n = 0;
+    for (; n < most; n++) {
         uint64_t size = eddy_event_size(&events[n]);
-        if (size > limit - p->end || (n > 0 && p->run > 1)) {
+        if (size > limit - end) {
             break;
         }
-        void *at = eddy_event_write(eddy_arena_raw(t->arena, p->base + p->end), &events[n], size,
-                                    (uint16_t)part->events, (uint16_t)s->part_at,
-                                    (uint16_t)(s->events - s->part_first));
-        if (data) {
-            *data = at;
-        }
-        b->events.at[b->events.count++] =
-            (struct eddy_batch_event){
-                .off = p->base + p->end, .bytes = size, .stream = stream, .k = s->events};
-        part->events++;
-        s->events++;
-        p->end += size;
-        p->end_events++;
+        eddy_at_fetch_write(base + end + AHEAD); /* the processor does not do so across a page */
+        at = eddy_event_write(base + end, &events[n], size, (uint16_t)(index + n), part_at,
+                              (uint16_t)(step + n));
+        note[n] = (struct eddy_batch_event){
+            .off = piece + end, .bytes = size, .stream = stream, .k = k + n};
+        end += size;
     }
-    s->bytes += p->end - from;
-    b->bytes += p->end - from;
+    if (data && n > 0) {
+        *data = at;
+    }
+    b->events.count += n;
+    part->events += n;
+    s->events += n;
+    s->bytes += end - p->end;
+    b->bytes += end - p->end;
+    p->end = end;
+    p->end_events += n;
     return n;
 }
 
@@ -434,8 +453,8 @@ static void give_back(struct eddy_thread *t, const struct eddy_batch_piece *p, u
     if (p->run > 1) {
         eddy_extent_seal(t->arena, eddy_arena_extent_of(t->arena, p->base));
     } else if (t->cursor.base == 0) {
-        t->cursor = (struct eddy_cursor){
-            .base = p->base, .fill = fill, .size = p->size, .events = events};
+        t->cursor =
+            (struct eddy_cursor){.base = p->base, .fill = fill, .size = p->size, .events = events};
     } else {
         leave_piece(t->arena, p->base, fill, p->size);
     }

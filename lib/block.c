@@ -110,7 +110,7 @@ int eddy_block_take(struct eddy_arena *a, struct eddy_blocks *blocks, uint32_t m
     uint64_t was = eddy_ld_rlx(&b->state);
     eddy_st_rlx(&b->birth, eddy_ld_rlx(&a->super->era));
     eddy_st_rlx(&b->retired, 0);
-    /* [block.P1] release: pairs with [block.C1], [block.C2], [block.C3], [view.C2]. Ours. Death after: the sweep finds no
+    /* [block.P1] release: pairs with [block.C1], [block.C2], [block.C3], [block.C5]. Ours. Death after: the sweep finds no
      * edge to it. */
     eddy_st_rel(&b->state, EDDY_STATE(EDDY_STATE_GEN(was), EDDY_OWNED, member));
     return 0;

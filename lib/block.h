@@ -69,6 +69,22 @@ static inline uint64_t eddy_block_tag(const struct eddy_arena *arena, uint64_t o
     return (uint64_t)EDDY_STATE_GEN(eddy_ld_acq(&e->state)) << 32 | gen;
 }
 
+/* Is the block at off of this life, and in no later state? The extent's generation comes first: the
+ * memory of an extent that is in its next use, or has none, is not looked at. */
+static inline bool eddy_block_is(const struct eddy_arena *arena, uint64_t off, uint64_t tag,
+                                 unsigned state) {
+    const struct eddy_shm_extent *e = arena->extents + eddy_arena_extent_of(arena, off);
+    const struct eddy_shm_block *b = eddy_arena_raw(arena, off);
+    /* [block.C4] acquire: pairs with [extent.P1], [extent.P2] */
+    if (EDDY_STATE_GEN(eddy_ld_acq(&e->state)) != (uint32_t)(tag >> 32)) {
+        return false;
+    }
+    /* [block.C5] acquire: pairs with [block.P1]: of the life that the generations name, we see
+     * everything up to its publication */
+    uint64_t w = eddy_ld_acq(&b->state);
+    return EDDY_STATE_GEN(w) == (uint32_t)tag && EDDY_STATE_OF(w) <= state;
+}
+
 /* Calls fn for each block that was ever taken in the node extent idx. */
 void eddy_block_each(struct eddy_arena *arena, uint32_t idx,
                      void (*fn)(void *arg, uint64_t off, uint64_t state, unsigned class_),

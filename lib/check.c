@@ -254,7 +254,7 @@ static void check_fills(struct check *k) {
     uint64_t end = eddy_arena_reserved(a);
     for (uint64_t i = 0; i < end && k->wrong < 100; i++) {
         struct eddy_shm_extent *e = &a->extents[i];
-        /* [check.C1] acquire: pairs with [batch.P1], [append.P1]: blocks below the mark are whole;
+        /* [check.C1] acquire: pairs with [batch.P1], [append.P1], [evacuate.P1]: blocks below the mark are whole;
          * extents that are being filled are left out, since a batch that failed takes its mark back
          */
         uint64_t mark = eddy_ld_acq(&e->fill);

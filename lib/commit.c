@@ -184,10 +184,11 @@ static int plan_offsets(const struct eddy_committer *c, const struct eddy_batch 
     uint64_t sums[PIECE];
     for (uint32_t i = 0; i < b->events.count;) {
         uint32_t n = b->events.count - i < PIECE ? b->events.count - i : PIECE;
+        const struct eddy_batch_event *e = &b->events.at[i];
         for (uint32_t k = 0; k < n; k++) {
-            refs[k] = b->events.at[i + k].off;
+            refs[k] = e[k].off;
             sums[k] = bytes_before;
-            bytes_before += b->events.at[i + k].bytes;
+            bytes_before += e[k].bytes;
         }
         struct eddy_plan_values v = {.refs = refs, .sums = sums};
         int r = eddy_plan_numbers(c->plan, &c->thread->arena->super->offsets_root, &c->plan->tail,
@@ -322,64 +323,44 @@ static int list_room(struct eddy_thread *t, unsigned which, uint64_t named, size
     return r;
 }
 
-/* Writes list and header into a buffer that is free to be written. */
-static void write_buffer(struct eddy_thread *thread, struct eddy_attempt *t, const uint64_t *words,
-                         size_t count) {
-    struct eddy_shm_buffer *buffer = &thread->slot->buffer[t->which];
-    eddy_word *list = buffer->list;
-    t->after.words = count;
-    t->after.list_off = 0;
-    if (words && count > EDDY_LIST_INLINE) {
+/* Writes the list into a buffer that is free to be written, or, if it is long, beside it; named: the
+ * list of the last transaction. Apart, so that who has written it at once does not pay for it. */
+static __attribute__((noinline)) int write_list(struct eddy_thread *thread, struct eddy_attempt *t,
+                                                uint64_t named, const uint64_t *words,
+                                                size_t count) {
+    eddy_word *list = thread->slot->buffer[t->which].list;
+    int r = list_room(thread, t->which, named, count);
+    if (r < 0) {
+        return r;
+    }
+    if (count > EDDY_LIST_INLINE) {
         t->after.list_off = thread->list_off[t->which];
         list = eddy_arena_raw(thread->arena, t->after.list_off);
     }
     eddy_ring_reuse();
-    for (size_t i = 0; words && i < count; i++) {
+    for (size_t i = 0; i < count; i++) {
         /* [commit.R2] relaxed: ours until the commit, which releases it */
         eddy_st_rlx(&list[i], words[i]);
     }
-    t->after.seq = t->s;
-    t->after.groups = t->groups;
-    eddy_ring_write_header(&buffer->head, &t->after);
+    return 0;
 }
 
 int eddy_commit_try(struct eddy_thread *thread, struct eddy_attempt *t, const uint64_t *words,
                     size_t count) {
-    int r = count > EDDY_LIST_INLINE ? list_room(thread, t->which, t->after.list_off, count) : 0;
-    if (r < 0) {
-        return r;
-    }
-    write_buffer(thread, t, words, count);
-    return eddy_ring_commit(thread->arena, t->s, t->empty, eddy_ring_buffer(thread->idx, t->which));
-}
-
-int eddy_commit_look(struct eddy_thread *thread, int64_t now_ns, struct eddy_attempt *t) {
-    uint32_t tail;
-    int r;
-    do {
-        /* Most of the time there is nothing to help with: [0, s) is applied, and s is empty. */
-        t->s = eddy_ring_applied(thread->arena);
-        t->empty = eddy_ring_load(thread->arena, t->s);
-        r = eddy_ring_round_of(t->empty) == eddy_ring_round(t->s) - 1
-                ? 0
-                : eddy_apply_help(thread, &t->s, &t->empty);
-        if (r == 0) {
-            r = eddy_ring_before(thread->arena, t->s, &t->after, &tail);
-        }
+    uint64_t named = t->after.list_off;
+    t->after.list_off = 0;
+    if (words) {
+        int r = write_list(thread, t, named, words, count);
         if (r < 0) {
             return r;
         }
-    } while (r == 0);
-    t->which = tail == eddy_ring_buffer(thread->idx, 0);
-    t->first_offset = t->after.next_offset;
-    t->groups = 1;
-    t->now_ns = now_ns;
-    t->removed = 0;
-    t->more = false;
-    if (now_ns > t->after.time_ns) {
-        t->after.time_ns = now_ns;
     }
-    return 0;
+    t->after.seq = t->s;
+    t->after.words = count;
+    t->after.groups = t->groups;
+    eddy_ring_reuse();
+    eddy_ring_write_header(&thread->slot->buffer[t->which].head, &t->after);
+    return eddy_ring_commit(thread->arena, t->s, t->empty, eddy_ring_buffer(thread->idx, t->which));
 }
 
 static void answer(const struct eddy_batch *b, const struct eddy_attempt *t, eddy_result *result) {

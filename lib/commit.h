@@ -2,6 +2,7 @@
 #ifndef EDDY_COMMIT_H
 #define EDDY_COMMIT_H
 
+#include "apply.h"
 #include "batch.h"
 #include "directory.h"
 #include "plan.h"
@@ -35,7 +36,36 @@ struct eddy_attempt {
 };
 
 /* Helps, and looks at the state of the store before s. 0 or EDDY_ECORRUPT. Inside the span. */
-int eddy_commit_look(struct eddy_thread *thread, int64_t now_ns, struct eddy_attempt *attempt);
+static inline int eddy_commit_look(struct eddy_thread *thread, int64_t now_ns,
+                                   struct eddy_attempt *t) {
+    uint32_t tail = 0;
+    int r = 0;
+    while (r == 0) {
+        /* Most of the time there is nothing to help with: [0, s) is applied, and s is empty. */
+        t->s = eddy_ring_applied(thread->arena);
+        t->empty = eddy_ring_load(thread->arena, t->s);
+        if (eddy_ring_round_of(t->empty) != eddy_ring_round(t->s) - 1) {
+            r = eddy_apply_help(thread, &t->s, &t->empty);
+        }
+        if (r == 0) {
+            r = eddy_ring_before_inline(thread->arena, t->s, &t->after, &tail);
+        }
+        if (r < 0) {
+            return r;
+        }
+    }
+    t->which = tail == eddy_ring_buffer(thread->idx, 0);
+    t->first_offset = t->after.next_offset;
+    t->groups = 1;
+    t->now_ns = now_ns;
+    t->removed = 0;
+    t->more = false;
+    if (now_ns > t->after.time_ns) {
+        t->after.time_ns = now_ns;
+    }
+    return 0;
+}
+
 /* Where a list of at most EDDY_LIST_INLINE words may be written at once, to be committed with words
  * NULL. */
 static inline eddy_word *eddy_commit_list(const struct eddy_thread *thread,

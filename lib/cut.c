@@ -12,16 +12,12 @@ int eddy_cut_stream(struct eddy_plan *p, struct eddy_shm_stream *d, uint64_t ver
                     struct eddy_attempt *t) {
     const struct eddy_view *v = &p->view;
     uint64_t gone;
-    uint64_t before;
-    uint64_t upto;
+    uint64_t bytes = 0;
     int r = eddy_gone_versions(v, d, &gone);
     if (r < 0 || version <= gone) {
         return r;
     }
-    r = eddy_gone_stream_bytes(v, d, gone, &before);
-    if (r == 0) {
-        r = eddy_gone_stream_bytes(v, d, version, &upto);
-    }
+    r = eddy_gone_stream_between(v, d, gone, version, &bytes);
     if (r == 0) {
         r = eddy_plan_max_seen(p, &d->first, version);
     }
@@ -29,7 +25,7 @@ int eddy_cut_stream(struct eddy_plan *p, struct eddy_shm_stream *d, uint64_t ver
         r = eddy_plan_max_seen(p, &p->thread->arena->super->cuts, t->s + 1);
     }
     t->after.holes += version - gone;
-    t->after.holes_bytes += upto - before;
+    t->after.holes_bytes += bytes;
     t->removed += version - gone;
     return r;
 }

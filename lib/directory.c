@@ -185,7 +185,7 @@ static struct table *grown(const struct eddy_view *v, const struct table *old) {
         /* [directory.R7] relaxed: one thread at a time writes, and it is we */
         uint64_t off = eddy_ld_rlx(&old->entry[i].off);
         uint64_t tag = eddy_ld_rlx(&old->entry[i].tag);
-        if (off != 0 && eddy_block_tag(v->arena, off) == tag) {
+        if (off != 0 && eddy_view_same(v, off, tag)) {
             /* [directory.R8] relaxed: as above */
             insert(t, eddy_ld_rlx(&old->entry[i].hash), off, tag);
         }
@@ -250,7 +250,8 @@ static struct named *merge(const struct eddy_arena *a, const struct named *x, si
     size_t i = 0;
     size_t k = 0;
     for (size_t at = 0; out && at < nx + ny; at++) {
-        bool first = k == ny || (i < nx && compare(name_at(a, x[i].off), name_at(a, y[k].off)) <= 0);
+        bool first =
+            k == ny || (i < nx && compare(name_at(a, x[i].off), name_at(a, y[k].off)) <= 0);
         out[at] = first ? x[i++] : y[k++];
     }
     return out;
@@ -380,10 +381,9 @@ int64_t eddy_directory_page(struct eddy_directory *d, const struct eddy_view *v,
     size_t k = lower_bound(a, s->late, s->late_count, from, inclusive);
     bool failed = false;
     while (count < limit && (i < s->main_count || k < s->late_count)) {
-        bool first =
-            k == s->late_count ||
-            (i < s->main_count &&
-             compare(name_at(a, s->main[i].off), name_at(a, s->late[k].off)) <= 0);
+        bool first = k == s->late_count ||
+                     (i < s->main_count &&
+                      compare(name_at(a, s->main[i].off), name_at(a, s->late[k].off)) <= 0);
         uint64_t off = first ? s->main[i++].off : s->late[k++].off;
         if (!begins(name_at(a, off), prefix)) {
             break;

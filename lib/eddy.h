@@ -133,7 +133,7 @@ typedef struct eddy_options {
     int64_t (*clock)(void *arg); /* the time of recording; default CLOCK_REALTIME. Called with no
                                     lock held; must not call eddy */
     void *clock_arg;
-    uint64_t reserve; /* bytes of memory to take at once, when the store is made, rather than as
+    uint64_t reserve;     /* bytes of memory to take at once, when the store is made, rather than as
                          events come; at most cap; default: about a megabyte */
     int64_t full_wait_ns; /* how long a call of this handle that finds the store full may wait for
                              somebody to make room, before it gives EDDY_EFULL; default 0: not at
@@ -310,9 +310,9 @@ EDDY_API int eddy_tx_forget(eddy_tx *tx, eddy_bytes stream);
 
 /* ---- limits and retention ------------------------------------------------------------------ */
 
-#define EDDY_DROP_EVENTS 0x1u        /* beyond `events`, the oldest go, rather than new be refused */
-#define EDDY_DROP_BYTES 0x2u         /* beyond `bytes` */
-#define EDDY_DROP_STREAMS 0x4u       /* beyond `streams`, the stream goes that was made first */
+#define EDDY_DROP_EVENTS 0x1u  /* beyond `events`, the oldest go, rather than new be refused */
+#define EDDY_DROP_BYTES 0x2u   /* beyond `bytes` */
+#define EDDY_DROP_STREAMS 0x4u /* beyond `streams`, the stream goes that was made first */
 #define EDDY_DROP_STREAM_EVENTS 0x8u /* beyond `stream_events`, the oldest of the stream */
 #define EDDY_DROP_WHEN_FULL 0x10u    /* when there is no memory, the oldest go */
 #define EDDY_DROP_ALL 0x1fu

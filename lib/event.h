@@ -39,10 +39,55 @@ static inline uint64_t eddy_event_size(const eddy_new_event *e) {
     return (bytes + 7) & ~UINT64_C(7);
 }
 
+/* The bytes at b, which are no more than few. */
+static inline unsigned char *eddy_event_put(unsigned char *at, eddy_bytes b) {
+    if (b.ptr) {
+        eddy_copy_in_few(at, b.ptr, b.len);
+    }
+    return at + b.len;
+}
+
 /* Writes the block at `at`, which is ours and has room for its size; the data only if there is a
  * pointer. Returns where the data belongs. */
-void *eddy_event_write(void *at, const eddy_new_event *event, uint64_t size, uint16_t index,
-                       uint16_t stream, uint16_t step);
+static inline void *eddy_event_write(void *at, const eddy_new_event *e, uint64_t size,
+                                     uint16_t index, uint16_t stream, uint16_t step) {
+    unsigned flags = eddy_event_flags(e);
+    EDDY_PUT(struct eddy_shm_event, at,
+             {
+                 .size8 = (uint32_t)(size / 8),
+                 .kind = EDDY_BLOCK_EVENT,
+                 .flags = (uint16_t)flags,
+                 .data_len = (uint32_t)e->data.len,
+                 .meta_len = (uint32_t)e->metadata.len,
+                 .index = index,
+                 .stream = stream,
+                 .step = step,
+                 .type_len = (uint16_t)e->type.len,
+                 .id_len = (uint16_t)e->id.len,
+             });
+    unsigned char *p = (unsigned char *)at + sizeof(struct eddy_shm_event);
+    if (flags & EDDY_EVENT_TIME) {
+        eddy_copy_in(p, &e->time_ns, 8);
+        p += 8;
+    }
+    if (flags & EDDY_EVENT_SHARD) {
+        eddy_copy_in(p, &e->shard, 8);
+        p += 8;
+    }
+    unsigned char *data = p;
+    p += e->data.len;
+    /* The others are often not there. */
+    if (e->metadata.len | e->type.len | e->id.len) {
+        p = eddy_event_put(p, e->metadata);
+        p = eddy_event_put(p, e->type);
+        (void)eddy_event_put(p, e->id);
+    }
+    if (e->data.ptr) {
+        eddy_copy_in(data, e->data.ptr, e->data.len);
+    }
+    return data;
+}
+
 /* Says where the part's head is, in bytes from the start of the extent. */
 static inline void eddy_event_set_head(void *at, uint64_t head) {
     EDDY_PUT(uint16_t, (unsigned char *)at + offsetof(struct eddy_shm_event, head8),
@@ -163,7 +208,8 @@ eddy_event_read_inline(const struct eddy_view *v, const eddy_word *slot, uint64_
     }
     uint64_t within = (ref - a->extents_off) & (EDDY_EXTENT_SIZE - 1);
     const struct eddy_shm_extent *e = &a->extents[eddy_arena_extent_of(a, ref)];
-    /* [event.C1] acquire: pairs with [extent.P1], [extent.P2], [extent.P3]. The generation first,
+    /* [event.C1] acquire: pairs with [extent.P1], [extent.P2], [extent.P3], [reclaim.P4], [evacuate.P2]. The
+     * generation first,
      * then the slot once more: so that the generation is that of this event. */
     uint64_t state = eddy_ld_acq(&e->state);
     if (eddy_view_load(v, slot) != ref) {

@@ -17,14 +17,15 @@
 /* Takes the extent if its state is `from`. */
 static bool own(struct eddy_arena *a, uint32_t idx, unsigned from, uint32_t member) {
     struct eddy_shm_extent *e = eddy_extent_line(a, idx);
-    /* [extent.C1] acquire: pairs with [extent.P2], [extent.P3] */
+    /* [extent.C1] acquire: pairs with [extent.P2], [extent.P3], [extent.P5], [extent.P7], [extent.P8],
+     * [extent.P9] */
     uint64_t was = eddy_ld_acq(&e->state);
     if (EDDY_STATE_OF(was) != from) {
         return false;
     }
     unsigned to = from == EDDY_HOLE ? EDDY_EMPTYING : EDDY_OWNED; /* a hole has no memory yet */
     uint64_t now = EDDY_STATE(EDDY_STATE_GEN(was), to, member);
-    /* [extent.P1] acq_rel: pairs with [extent.C2], [event.C1]. It is ours. Death after: swept;
+    /* [extent.P1] acq_rel: pairs with [extent.C2], [event.C1], [reclaim.C7], [block.C4]. It is ours. Death after: swept;
      * nothing that we did not commit is referred to. */
     if (!eddy_cas_ar(&e->state, &was, now)) {
         return false;
@@ -57,9 +58,10 @@ static void put(struct eddy_arena *a, unsigned map, uint32_t idx) {
 
 /* Clears the bit of an extent that is not in state `from`, or was taken by us. */
 static void clear(struct eddy_arena *a, unsigned map, uint32_t idx, unsigned from) {
+    /* [extent.R30] relaxed: ordered by the fence below */
     eddy_and_ar(map_word(a, map, idx / 64), ~(UINT64_C(1) << idx % 64));
-    /* [extent.F2] seq_cst fence: alone: the clearing stands before the look at the state; who makes it
-     * such sets the bit behind that, so that one of us sets it */
+    /* [extent.F2] seq_cst fence: alone: the store that clears the bit stands before the load of the
+     * state; who makes it such sets the bit behind that, so that one of us sets it */
     eddy_fence_sc();
     /* [extent.R3] relaxed: ordered by the fence above */
     if (EDDY_STATE_OF(eddy_ld_rlx(&eddy_extent_line(a, idx)->state)) == from) {
@@ -107,11 +109,13 @@ static void release(struct eddy_arena *a, uint32_t idx) {
     /* [extent.R12] relaxed: ours; so that between its next taking and its next description nobody
      * takes it for what it was */
     eddy_st_rlx(&e->info, 0);
-    /* [extent.P2] acq_rel: pairs with [extent.C1], [event.C1], [reader.C1]. Free. */
+    /* [extent.P2] acq_rel: pairs with [extent.C1], [extent.C8], [event.C1], [follow.C4], [block.C4]. Free. */
     if (EDDY_STATE_OF(was) == EDDY_FREE || !eddy_cas_ar(&e->state, &was, now)) {
         return;
     }
-    put(a, EDDY_MAP_FREE, idx);
+    if (idx >= EDDY_RESERVED_EXTENTS) {
+        put(a, EDDY_MAP_FREE, idx);
+    }
 }
 
 /* n extents above the mark of what was ever taken. 1: yes; 0: no room; or an error of growing. */
@@ -119,6 +123,7 @@ static int take_fresh(struct eddy_arena *a, uint32_t member, uint32_t n, uint32_
     for (;;) {
         /* [extent.R5] relaxed: only where to look; the state words decide */
         uint64_t from = eddy_ld_rlx(&a->super->fresh);
+        from = from < EDDY_RESERVED_EXTENTS ? EDDY_RESERVED_EXTENTS : from;
         uint64_t reserved = eddy_arena_reserved(a);
         if (from > a->extents_max || n > a->extents_max - from) {
             return 0;
@@ -132,7 +137,8 @@ static int take_fresh(struct eddy_arena *a, uint32_t member, uint32_t n, uint32_
         }
         /* [extent.R6] relaxed: a number that only grows; death after leaves free extents
          * below the mark, which the scan finds */
-        if (!eddy_cas_ar(&a->super->fresh, &from, from + n)) {
+        uint64_t was = from > EDDY_RESERVED_EXTENTS ? from : eddy_ld_rlx(&a->super->fresh);
+        if (was > from || !eddy_cas_ar(&a->super->fresh, &was, from + n)) {
             continue;
         }
         uint32_t got = 0;
@@ -153,7 +159,7 @@ static int take_fresh(struct eddy_arena *a, uint32_t member, uint32_t n, uint32_
 static bool take_scanned(struct eddy_arena *a, uint32_t member, uint32_t n, uint32_t *idx) {
     uint64_t end = eddy_arena_reserved(a);
     uint32_t got = 0;
-    for (uint64_t i = 0; i < end; i++) {
+    for (uint64_t i = EDDY_RESERVED_EXTENTS; i < end; i++) {
         if (!own(a, (uint32_t)i, EDDY_FREE, member)) {
             while (got > 0) {
                 release(a, (uint32_t)i - got--);
@@ -222,7 +228,7 @@ static void describe(struct eddy_arena *a, uint32_t idx, unsigned kind, unsigned
         eddy_st_rlx(&e->dead, 0);
         eddy_st_rlx(&e->birth, eddy_ld_rlx(&a->super->era));
         eddy_st_rlx(&e->retired, 0);
-        /* [extent.P6] release: pairs with [extent.C6]. The blocks' states are of this life before
+        /* [extent.P6] release: pairs with [extent.C6], [extent.C7], [reclaim.C4]. The blocks' states are of this life before
          * the extent says that it has blocks. Death before: kind NONE, the sweep frees it. */
         eddy_st_rel(&e->info, EDDY_INFO(k, class_, i == 0 ? n : i));
     }
@@ -249,6 +255,19 @@ int eddy_extent_take(struct eddy_arena *a, uint32_t member, unsigned kind, unsig
                                       (unsigned long long)a->cap);
     }
     describe(a, *idx, kind, class_, n);
+    return 0;
+}
+
+int eddy_extent_take_reserved(struct eddy_arena *a, uint32_t member, uint32_t *idx) {
+    bool got = get(a, EDDY_MAP_FREE, EDDY_FREE, member, idx);
+    for (uint32_t i = 0; !got && i < EDDY_RESERVED_EXTENTS; i++) {
+        *idx = i;
+        got = own(a, i, EDDY_FREE, member);
+    }
+    if (!got) {
+        return eddy_extent_take(a, member, EDDY_KIND_EVENTS, 0, 1, idx);
+    }
+    describe(a, *idx, EDDY_KIND_EVENTS, 0, 1);
     return 0;
 }
 
@@ -279,8 +298,8 @@ void eddy_extent_seal(struct eddy_arena *a, uint32_t idx) {
     struct eddy_shm_extent *e = eddy_extent_line(a, idx);
     /* [extent.R8] relaxed: ours */
     leave_owned(e, eddy_ld_rlx(&e->state), EDDY_SEALED);
-    /* [extent.F4] seq_cst fence: alone: sealed, then the look whether blocks in it were freed meanwhile;
-     * who frees one raises the count before it looks at the state */
+    /* [extent.F4] seq_cst fence: alone: the store that seals it stands before the load of the count of
+     * blocks that were freed meanwhile; who frees one raises the count before it looks at the state */
     eddy_fence_sc();
     /* [extent.R29] relaxed: ordered by the fence above */
     if (eddy_ld_rlx(&e->dead) != 0) {
@@ -351,8 +370,8 @@ bool eddy_extent_resume(struct eddy_arena *a, uint32_t member, unsigned class_, 
 
 void eddy_extent_reopen(struct eddy_arena *a, uint32_t idx) {
     struct eddy_shm_extent *e = eddy_extent_line(a, idx);
-    /* [extent.F3] seq_cst fence: alone: the count of free blocks, raised by the caller, stands before
-     * the look at the state; who seals it looks at the count behind that */
+    /* [extent.F3] seq_cst fence: alone: the store of the count of free blocks, by the caller, stands
+     * before the load of the state; who seals it looks at the count behind that */
     eddy_fence_sc();
     /* [extent.R24] relaxed: ordered by the fence above */
     uint64_t was = eddy_ld_rlx(&e->state);
@@ -431,7 +450,8 @@ void eddy_extent_remind(struct eddy_arena *a, uint32_t idx) {
                    : state == EDDY_PARTIAL ? partial_map(eddy_ld_rlx(&e->info))
                                            : EDDY_MAPS;
     /* [extent.R28] relaxed: mostly it is set */
-    if (map < EDDY_MAPS && !(eddy_ld_rlx(map_word(a, map, idx / 64)) >> idx % 64 & 1)) {
+    if (map < EDDY_MAPS && (map != EDDY_MAP_FREE || idx >= EDDY_RESERVED_EXTENTS) &&
+        !(eddy_ld_rlx(map_word(a, map, idx / 64)) >> idx % 64 & 1)) {
         put(a, map, idx);
     }
 }
@@ -524,4 +544,11 @@ uint64_t eddy_extent_check(struct eddy_arena *a, eddy_report_fn report, void *ar
         }
     }
     return wrong;
+}
+
+bool eddy_extent_none_free(const struct eddy_arena *a) {
+    /* [extent.R31] relaxed: hints */
+    uint64_t end = (eddy_ld_rlx(&a->super->reserved) + 63) / 64;
+    uint64_t word = (uint32_t)eddy_ld_rlx(&a->super->lowest[EDDY_MAP_FREE]);
+    return word >= end || (word + 1 == end && eddy_ld_rlx(&a->maps[word]) == 0);
 }

@@ -14,6 +14,9 @@
  * EDDY_EFULL says why. */
 int eddy_extent_take(struct eddy_arena *arena, uint32_t member, unsigned kind, unsigned class_,
                      uint32_t n, uint32_t *idx);
+/* As eddy_extent_take() for one extent of events, for who makes room by it: may take those that are
+ * kept for that, so that a full store can be emptied. */
+int eddy_extent_take_reserved(struct eddy_arena *arena, uint32_t member, uint32_t *idx);
 /* Takes an extent that another member left partly filled, to go on at its fill mark; class_ 0: of
  * events, else of nodes of that class. False if there is none at hand. */
 bool eddy_extent_resume(struct eddy_arena *arena, uint32_t member, unsigned class_, uint32_t *idx);
@@ -39,6 +42,8 @@ uint32_t eddy_extent_free_claimed(struct eddy_arena *arena, uint32_t idx, uint32
 /* Gives the memory of a free extent back to the system: 1, 0 if it is not free, or an error. Nobody
  * may be able to read there any more (eddy_grace_fence()). */
 int eddy_extent_empty(struct eddy_arena *arena, uint32_t idx, uint32_t member);
+/* Is no extent known to be free? */
+bool eddy_extent_none_free(const struct eddy_arena *arena);
 /* Sets the bit of an extent that may be had, whatever it is; for who looks through all. */
 void eddy_extent_remind(struct eddy_arena *arena, uint32_t idx);
 /* The sweeper of a member gives back those of n extents that the member still owns: a sweeper before

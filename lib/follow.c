@@ -8,6 +8,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "maintain.h"
 #include "platform.h"
 #include "reader.h"
 #include "wait.h"
@@ -15,7 +16,7 @@
 enum { TYPES_MAX = 4096 };
 enum { SPIN_MIN_NS = 1000, SPIN_MAX_NS = 30000, READ_ONLY_POLL_NS = 1000000 };
 
-static int take_slot(struct eddy_reader *r, const struct eddy_member *member) {
+static bool take_free_slot(struct eddy_reader *r, const struct eddy_member *member) {
     struct eddy_arena *a = &r->store->arena;
     for (uint32_t i = 0; i < a->readers_max; i++) {
         struct eddy_shm_reader *slot = &a->readers[i];
@@ -28,11 +29,23 @@ static int take_slot(struct eddy_reader *r, const struct eddy_member *member) {
             r->slot = i;
             /* [follow.R5] relaxed: ours; ordered by the fence below */
             eddy_st_rlx(&slot->borrows, r->borrow);
-            /* [follow.F1] seq_cst fence: pairs with [grace.F2]: that it borrows stands before all its
-             * looks at events */
+            /* [follow.F1] seq_cst fence: pairs with [grace.F2]: the store that it borrows stands before
+             * each load of a slot of an event */
             eddy_fence_sc();
-            return 0;
+            return true;
         }
+    }
+    return false;
+}
+
+static int take_slot(struct eddy_reader *r, const struct eddy_member *member) {
+    struct eddy_arena *a = &r->store->arena;
+    if (take_free_slot(r, member)) {
+        return 0;
+    }
+    int got = eddy_maintain_recover(a); /* the dead may have some */
+    if (got < 0 || take_free_slot(r, member)) {
+        return got < 0 ? got : 0;
     }
     return eddy_error_set(EDDY_ELIMIT,
                           "all %u reader slots are taken: close readers that follow or borrow, or "
@@ -194,7 +207,7 @@ void eddy_reader_fini(struct eddy_reader *r) {
     if (r->life == r->store->life && eddy_ld_rlx(r->store->guard) != 0) {
         give_slot(r);
         /* [follow.R4] relaxed: ours only if this thread wrote it */
-        if (r->last && eddy_ld_rlx(&r->last->owner) == (uint64_t)pthread_self()) {
+        if (r->last && eddy_ld_rlx(&r->last->owner) == eddy_store_self()) {
             eddy_thread_count(&r->last->thread, EDDY_COUNT_READ, r->given - r->counted);
         }
     }
@@ -344,6 +357,34 @@ int eddy_reader_fd(eddy_reader *r) {
         }
     }
     return eddy_pollfd_fd(r->pollfd);
+}
+
+int eddy_reader_holds(eddy_reader *r) {
+    struct eddy_arena *a = &r->store->arena;
+    /* [follow.R6] relaxed: in a child that has not come in yet it says so */
+    if (!r->pinned || r->life != r->store->life ||
+        eddy_ld_rlx(r->store->guard) != EDDY_GUARD_READY) {
+        return 0;
+    }
+    /* [follow.C4] acquire: pairs with [extent.P2] */
+    return EDDY_STATE_GEN(eddy_ld_acq(&a->extents[r->pinned - 1].state)) == r->pinned_gen;
+}
+
+int eddy_reader_position(eddy_reader *r, eddy_position *position) {
+    struct eddy_context *c;
+    int got = eddy_reader_enter(r, &c);
+    if (got < 0) {
+        return got;
+    }
+    eddy_rcu_enter(&c->thread.span);
+    eddy_instant_renew(&r->instant, &c->thread);
+    got = eddy_instant_take(&r->instant, &c->thread);
+    eddy_rcu_leave(&c->thread.span);
+    if (got == 0) {
+        r->position.head = r->instant.now.next_offset - 1;
+        *position = r->position;
+    }
+    return got;
 }
 
 int64_t eddy_deadline_ms(int64_t ms) {

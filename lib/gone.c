@@ -202,3 +202,18 @@ int eddy_gone_stream_bytes(const struct eddy_view *v, struct eddy_shm_stream *s,
     *bytes = sum - after;
     return r < 0 ? r : 0;
 }
+
+int eddy_gone_stream_between(const struct eddy_view *v, struct eddy_shm_stream *s, uint64_t from,
+                             uint64_t to, uint64_t *bytes) {
+    uint64_t before;
+    *bytes = 0;
+    if (to - from <= EDDY_TRIE_SLOTS) {
+        return add_versions(v, s, from, to, bytes);
+    }
+    int r = eddy_gone_stream_bytes(v, s, from, &before);
+    if (r == 0) {
+        r = eddy_gone_stream_bytes(v, s, to, bytes);
+        *bytes -= before;
+    }
+    return r;
+}

@@ -76,6 +76,9 @@ struct eddy_gone_rise {
  * 0 or an error. */
 int eddy_gone_stream_bytes(const struct eddy_view *view, struct eddy_shm_stream *stream, uint64_t v,
                            uint64_t *bytes);
+/* Bytes of its events of versions (from, to]. */
+int eddy_gone_stream_between(const struct eddy_view *view, struct eddy_shm_stream *stream,
+                             uint64_t from, uint64_t to, uint64_t *bytes);
 /* Bytes of all events of the store up to an offset, which is not below the floor; `now` is the
  * state of the store, which has no holes. 0 or an error. */
 int eddy_gone_store_bytes(const struct eddy_view *view, const struct eddy_ring_copy *now,

@@ -84,7 +84,8 @@ bool eddy_grace_fence(struct eddy_arena *a) {
             all_fence = false;
         }
     }
-    /* [grace.F1] seq_cst fence: pairs with [rcu.F1]: for threads that fence themselves */
+    /* [grace.F1] seq_cst fence: pairs with [rcu.F1]: the store of marks on the ways in, by the caller,
+     * stands before the load of spans and pins; for threads that fence themselves */
     eddy_fence_sc();
     return all_fence || eddy_platform_membarrier() == 0;
 }
@@ -211,8 +212,7 @@ bool eddy_grace_is_dead(const struct eddy_view *v, uint32_t idx) {
     /* [grace.R5] relaxed: ours */
     uint64_t fill = EDDY_FILL_BYTES(eddy_ld_rlx(&e->fill));
     if (EDDY_INFO_KIND(eddy_ld_rlx(&e->info)) == EDDY_KIND_LARGE) {
-        return size > 0 &&
-               !is_led_to(v, base, size, base + eddy_event_head_size(1), &near);
+        return size > 0 && !is_led_to(v, base, size, base + eddy_event_head_size(1), &near);
     }
     for (uint64_t at = 0; at < fill && fill <= EDDY_EXTENT_SIZE;) {
         uint16_t kind;
@@ -276,7 +276,8 @@ static void claim_extents(struct eddy_grace *g, unsigned *from) {
 /* Does any reader borrow? The marks on the ways in stand before this look, and a reader's saying that
  * it borrows before its looks at those. */
 static bool anybody_borrows(const struct eddy_arena *a) {
-    /* [grace.F2] seq_cst fence: pairs with [follow.F1] */
+    /* [grace.F2] seq_cst fence: pairs with [follow.F1]: the store of the marks stands before the load of
+     * who borrows */
     eddy_fence_sc();
     for (uint32_t i = 0; i < a->readers_max; i++) {
         /* [grace.R10] relaxed: ordered by the fence above */

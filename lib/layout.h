@@ -32,6 +32,7 @@
 enum {
     EDDY_EXTENT_BITS = 16,
     EDDY_EXTENT_SIZE = 1 << EDDY_EXTENT_BITS,
+    EDDY_RESERVED_EXTENTS = 2, /* the first ones: for events that are moved to make room */
     EDDY_LINE = 64,
     EDDY_RING_WORDS = 4,
     EDDY_NAME_ROOT_BITS = 12, /* the name trie's root has 4,096 cells */
@@ -145,7 +146,7 @@ struct eddy_shm_super {
     eddy_word era; /* 320: by maintenance; read at every entry */
     uint64_t pad2[7];
     eddy_word lowest[EDDY_MAPS]; /* 384: by whoever frees or takes */
-    eddy_word offsets_root;     /* 512: by records only */
+    eddy_word offsets_root;      /* 512: by records only */
     eddy_word streams_root;
     eddy_word limits_root;
     uint64_t pad3[5];

@@ -68,7 +68,7 @@ static void set_live(struct eddy_arena *a, const struct eddy_member *member) {
     describe(m, member->fences);
     /* [member.R3] relaxed: we hold the byte, so nobody else changes it */
     uint64_t gen = EDDY_MEMBER_GEN(eddy_ld_rlx(&m->state)) + 1;
-    /* [member.P1] release: pairs with [member.C1], [maintain.C2], [look.C2]. Here from now on.
+    /* [member.P1] release: pairs with [member.C1], [maintain.C2], [look.C2], [grace.C1]. Here from now on.
      * Death before: the slot is as it was; after: swept. */
     eddy_st_rel(&m->state, EDDY_MEMBER_STATE(gen, EDDY_MEMBER_LIVE));
 }
@@ -142,7 +142,7 @@ int eddy_thread_join(struct eddy_arena *a, const struct eddy_member *member,
         /* [member.C3] acquire: pairs with [member.P4]: what its last owner left */
         uint64_t was = eddy_ld_acq(&slot->state);
         uint64_t now = EDDY_SLOT(EDDY_SLOT_GEN(was) + 1, member->idx);
-        /* [member.P3] acq_rel: pairs with [member.C4]. Ours. Death after: swept with its member. */
+        /* [member.P3] acq_rel: pairs with [member.C4], [reclaim.C6]. Ours. Death after: swept with its member. */
         if (!EDDY_SLOT_LIVE(was) && eddy_cas_ar(&slot->state, &was, now)) {
             init_thread(a, member, i, t);
             return 1;

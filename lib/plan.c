@@ -261,10 +261,6 @@ static int leaf_of(struct eddy_plan *p, eddy_word *root, bool private, uint64_t 
     return r;
 }
 
-static inline uint64_t value_at(const struct eddy_plan_values *v, uint32_t k) {
-    return v->refs ? v->refs[k] : v->base + k;
-}
-
 /* The values from the n-th on. */
 static inline struct eddy_plan_values values_from(struct eddy_plan_values v, uint32_t n) {
     v.base += n;
@@ -273,10 +269,18 @@ static inline struct eddy_plan_values values_from(struct eddy_plan_values v, uin
     return v;
 }
 
-static void fill_private(eddy_word *slot, uint32_t count, const struct eddy_plan_values *v) {
-    for (uint32_t k = 0; k < count; k++) {
-        /* [plan.R4] relaxed: private until the list is committed */
-        eddy_st_rlx(&slot[k], value_at(v, k));
+/* The values are a copy, as each store to a slot might else be one to them. */
+static inline void fill_private(eddy_word *slot, uint32_t count, struct eddy_plan_values v) {
+    if (v.refs) {
+        for (uint32_t k = 0; k < count; k++) {
+            /* [plan.R4] relaxed: private until the list is committed */
+            eddy_st_rlx(&slot[k], v.refs[k]);
+        }
+    } else {
+        for (uint32_t k = 0; k < count; k++) {
+            /* [plan.R10] relaxed: as above */
+            eddy_st_rlx(&slot[k], v.base + k);
+        }
     }
 }
 
@@ -294,21 +298,24 @@ static inline int fill_shared(struct eddy_plan *p, const eddy_word *slot, uint32
         w->at[w->count++] = v->base;
         return 0;
     }
+    const uint64_t *refs = v->refs;
+    uint64_t *at = &w->at[w->count];
     for (uint32_t k = 0; k < count;) {
         uint32_t n = count - k < EDDY_REDO_REFS_MAX ? count - k : EDDY_REDO_REFS_MAX;
-        w->at[w->count++] = EDDY_REDO(EDDY_REDO_REFS, n, off + 8 * (uint64_t)k);
+        *at++ = EDDY_REDO(EDDY_REDO_REFS, n, off + 8 * (uint64_t)k);
         for (uint32_t i = 0; i < n; i++) {
-            w->at[w->count++] = v->refs[k + i];
+            *at++ = refs[k + i];
         }
         k += n;
     }
+    w->count = (size_t)(at - w->at);
     return 0;
 }
 
 static inline int fill_slots(struct eddy_plan *p, eddy_word *slot, bool private, uint32_t count,
                              const struct eddy_plan_values *v) {
     if (private) {
-        fill_private(slot, count, v);
+        fill_private(slot, count, *v);
         return 0;
     }
     return fill_shared(p, slot, count, v);
@@ -496,9 +503,10 @@ static int condemn(struct eddy_plan *p, uint64_t off) {
     /* [plan.R8] relaxed: its generation cannot change while it is linked */
     uint64_t gen = EDDY_STATE_GEN(eddy_ld_rlx(&b->state));
     int r = room_for(w, 2);
-    r = r < 0 ? r : room_for(&p->condemned, 1);
+    r = r < 0 ? r : room_for(&p->condemned, 2);
     if (r == 0) {
         p->condemned.at[p->condemned.count++] = off;
+        p->condemned.at[p->condemned.count++] = eddy_block_tag(p->thread->arena, off);
         w->at[w->count++] = EDDY_REDO(EDDY_REDO_MAX, 1, off_of(p, &b->state));
         w->at[w->count++] = EDDY_STATE(gen, EDDY_CONDEMNED, 0);
     }

@@ -41,13 +41,14 @@ struct eddy_plan {
     struct eddy_plan_words sets;
     struct eddy_plan_words swaps;
     struct eddy_plan_words maxima;
-    struct eddy_plan_words condemned; /* blocks that it condemns; kept until the next reset */
+    struct eddy_plan_words condemned; /* blocks that it condemns, and their tags: until the reset */
     struct eddy_plan_taken *taken;
     size_t taken_count;
     size_t taken_room;
-    struct eddy_trie_leaf tail; /* of the offset trie */
-    struct eddy_gone_rise rise; /* of the floor */
-    uint64_t first_stream;      /* no stream up to this number is there: a hint */
+    struct eddy_trie_leaf tail;   /* of the offset trie */
+    struct eddy_plan_known *last; /* used last; NULL: none */
+    struct eddy_gone_rise rise;   /* of the floor */
+    uint64_t first_stream;        /* no stream up to this number is there: a hint */
     struct eddy_plan_known known[EDDY_PLAN_KNOWN];
 };
 

@@ -27,7 +27,7 @@ struct eddy_span {
 
 static inline void eddy_rcu_order(const struct eddy_span *span) {
     if (span->fences) {
-        /* [rcu.F1] seq_cst fence: alone: the store of the span above stands before the load of any
+        /* [rcu.F1] seq_cst fence: pairs with [grace.F1]: the store of the span above stands before the load of any
          * node below, for a reclaimer that fences between its retiring and its look at the spans */
         eddy_fence_sc();
     } else {
@@ -86,7 +86,7 @@ static inline void eddy_rcu_clear(struct eddy_shm_thread *slot) {
 static inline void eddy_rcu_advance(eddy_word *era) {
     /* [rcu.R4] relaxed: the swap below decides */
     uint64_t e = eddy_ld_rlx(era);
-    /* [rcu.P2] acq_rel: pairs with [rcu.C1], [rcu.C2]. Whoever enters in the new era sees what was
+    /* [rcu.P2] acq_rel: pairs with [rcu.C1], [rcu.C2], [grace.C2]. Whoever enters in the new era sees what was
      * unlinked in the old one as unlinked. */
     (void)eddy_cas_ar(era, &e, e + 1);
 }

@@ -35,7 +35,7 @@ static void pin(struct eddy_reader *r, struct eddy_context *c, uint32_t idx) {
 
 static void unpin(struct eddy_reader *r) {
     if (r->pinned) {
-        /* [reader.P2] release: alone: the caller's loads of the borrowed bytes stand before it */
+        /* [reader.P2] release: pairs with [grace.C4]: the caller's loads of the borrowed bytes stand before it */
         eddy_st_rel(&r->store->arena.readers[r->slot].pin, 0);
         r->pinned = 0;
     }
@@ -143,8 +143,7 @@ static int find_stream(struct eddy_reader *r) {
     r->desc_tag = eddy_block_tag(a, off);
     /* [reader.R6] relaxed: constant since it was published */
     uint64_t number = eddy_ld_rlx(&stream_of(r)->number);
-    if (r->number != 0 && r->number != number && r->started &&
-        !(r->select.flags & EDDY_BACKWARD)) {
+    if (r->number != 0 && r->number != number && r->started && !(r->select.flags & EDDY_BACKWARD)) {
         r->at = 0; /* it was forgotten, and begins anew */
     }
     r->number = number;
@@ -673,32 +672,4 @@ int eddy_reader_next(eddy_reader *r, eddy_event *event) {
         unpin(r);
     }
     return got == EDDY_CAUGHT_UP && r->pollfd ? arm(r) : got;
-}
-
-int eddy_reader_holds(eddy_reader *r) {
-    struct eddy_arena *a = &r->store->arena;
-    /* [reader.R5] relaxed: in a child that has not come in yet it says so */
-    if (!r->pinned || r->life != r->store->life ||
-        eddy_ld_rlx(r->store->guard) != EDDY_GUARD_READY) {
-        return 0;
-    }
-    /* [reader.C1] acquire: pairs with [extent.P2] */
-    return EDDY_STATE_GEN(eddy_ld_acq(&a->extents[r->pinned - 1].state)) == r->pinned_gen;
-}
-
-int eddy_reader_position(eddy_reader *r, eddy_position *position) {
-    struct eddy_context *c;
-    int got = eddy_reader_enter(r, &c);
-    if (got < 0) {
-        return got;
-    }
-    eddy_rcu_enter(&c->thread.span);
-    eddy_instant_renew(&r->instant, &c->thread);
-    got = eddy_instant_take(&r->instant, &c->thread);
-    eddy_rcu_leave(&c->thread.span);
-    if (got == 0) {
-        r->position.head = r->instant.now.next_offset - 1;
-        *position = r->position;
-    }
-    return got;
 }

@@ -26,13 +26,17 @@ void eddy_reclaim_init(struct eddy_reclaim *r, struct eddy_thread *t) {
 }
 
 void eddy_reclaim_fini(struct eddy_reclaim *r) {
+    if (r->moved_to.base != 0) {
+        eddy_extent_leave(r->thread->arena,
+                          eddy_arena_extent_of(r->thread->arena, r->moved_to.base));
+        r->moved_to.base = 0;
+    }
     eddy_grace_free(&r->grace, true);
     eddy_grace_fini(&r->grace);
 }
 
 static struct eddy_view view_of(const struct eddy_reclaim *r) {
-    return (struct eddy_view){
-        .arena = r->thread->arena, .span = &r->thread->span, .overlay = NULL};
+    return (struct eddy_view){.arena = r->thread->arena, .span = &r->thread->span, .overlay = NULL};
 }
 
 /* Comes in, with everything that is committed applied. */
@@ -61,7 +65,7 @@ static bool condemn(struct eddy_shm_block *b) {
     /* [reclaim.C1] acquire: pairs with [reclaim.P1] */
     uint64_t was = eddy_ld_acq(&b->state);
     while (EDDY_STATE_OF(was) == EDDY_OWNED || EDDY_STATE_OF(was) == EDDY_LINKED) {
-        /* [reclaim.P1] acq_rel: pairs with [reclaim.C1], [block.C3]. From now on anybody may complete
+        /* [reclaim.P1] acq_rel: pairs with [reclaim.C1], [reclaim.C2], [block.C3]. From now on anybody may complete
          * it. Death after: a scan does. */
         if (eddy_cas_ar(&b->state, &was, EDDY_STATE(EDDY_STATE_GEN(was), EDDY_CONDEMNED, 0))) {
             return true;
@@ -78,17 +82,20 @@ static void retire(struct eddy_reclaim *r, uint64_t off) {
         eddy_grace_due(a); /* it stays condemned */
         return;
     }
-    /* [reclaim.F1] seq_cst fence: alone: the mark on the way in, by us or seen by us, stands before the
-     * load of the era: who enters in a later one does not find the block any more */
+    /* [reclaim.C2] acquire: pairs with [reclaim.P1], [grace.P2] */
+    uint64_t was = eddy_ld_acq(&b->state);
+    if (EDDY_STATE_OF(was) != EDDY_CONDEMNED) {
+        return;
+    }
+    /* [reclaim.F1] seq_cst fence: alone: the store of the mark on the way in, by us or seen by us,
+     * stands before the load of the era: who enters in a later one does not find the block any more */
     eddy_fence_sc();
     /* [reclaim.R1] relaxed: ordered by the fence above */
     eddy_at_max(&b->retired, eddy_ld_rlx(&a->super->era));
-    /* [reclaim.C2] acquire: pairs with [reclaim.P1] */
-    uint64_t was = eddy_ld_acq(&b->state);
     uint64_t now = EDDY_STATE(EDDY_STATE_GEN(was), EDDY_RETIRED, r->thread->member);
-    /* [reclaim.P2] acq_rel: pairs with [block.C3], [grace.C3]. Ours to free. Death after: the sweep
-     * of us takes it over. */
-    if (EDDY_STATE_OF(was) == EDDY_CONDEMNED && eddy_cas_ar(&b->state, &was, now)) {
+    /* [reclaim.P2] acq_rel: pairs with [block.C3], [grace.C3], [grace.C5]. Ours to free. Death after: the
+     * sweep of us gives it to others. */
+    if (eddy_cas_ar(&b->state, &was, now)) {
         eddy_grace_block(&r->grace, off);
     }
 }
@@ -139,8 +146,8 @@ static int find_path(const struct eddy_view *v, eddy_word *root, uint64_t number
             return 0;
         }
         above = shift;
-        cell = &((struct eddy_shm_node *)(void *)block)->slot[number >> shift &
-                                                              (EDDY_TRIE_SLOTS - 1)];
+        cell =
+            &((struct eddy_shm_node *)(void *)block)->slot[number >> shift & (EDDY_TRIE_SLOTS - 1)];
     }
     return eddy_error_set(EDDY_ECORRUPT, "an index is damaged at byte %llu: run `eddy check`",
                           (unsigned long long)eddy_arena_off(v->arena, cell));
@@ -217,8 +224,8 @@ static int bury(struct eddy_reclaim *r, uint64_t offset, struct eddy_gone_look *
     struct eddy_view v = view_of(r);
     for (;;) {
         int got = eddy_gone_look(&v, offset, &r->near, look);
-        if (got <= 0) {
-            return got;
+        if (got <= 0 || !eddy_gone_event(&v, offset, look->version, look->stream)) {
+            return got < 0 ? got : 0;
         }
         uint64_t ref = look->ref;
         /* [reclaim.P4] acq_rel: pairs with [view.C1], [event.C1]. Fails if it moved or somebody else
@@ -335,8 +342,7 @@ static int bury_versions(struct eddy_reclaim *r, struct eddy_shm_stream *s) {
         uint64_t offset = got == 1 ? eddy_view_load(&v, slot) : 0;
         if (got >= 0 && offset != 0) {
             got = bury(r, offset, &look);
-            if (got >= 0 && look.slot &&
-                all_gone(eddy_trie_node_of(look.slot, offset))) {
+            if (got >= 0 && look.slot && all_gone(eddy_trie_node_of(look.slot, offset))) {
                 got = prune_number(r, &v.arena->super->offsets_root, offset, false);
             }
         }
@@ -380,11 +386,20 @@ static void retire_stream(struct eddy_reclaim *r, uint64_t desc) {
     }
 }
 
+/* Is it still the block that was meant; then it is in the span from now on. It may be condemned. */
+static bool is_still(const struct eddy_reclaim *r, uint64_t off, uint64_t tag) {
+    struct eddy_view v = view_of(r);
+    const struct eddy_shm_block *b = eddy_arena_raw(v.arena, off);
+    return eddy_block_is(v.arena, off, tag, EDDY_RETIRED) &&
+           (eddy_view_covers(&v, b) ||
+            (eddy_block_is(v.arena, off, tag, EDDY_RETIRED) && eddy_view_covers(&v, b)));
+}
+
 static bool is_condemned(const struct eddy_reclaim *r, uint64_t off) {
     return eddy_block_state(r->thread->arena, off) == EDDY_CONDEMNED;
 }
 
-int eddy_reclaim_stream(struct eddy_reclaim *r, uint64_t desc) {
+int eddy_reclaim_stream(struct eddy_reclaim *r, uint64_t desc, uint64_t tag) {
     struct eddy_arena *a = r->thread->arena;
     int got;
     do {
@@ -392,7 +407,7 @@ int eddy_reclaim_stream(struct eddy_reclaim *r, uint64_t desc) {
         if (got < 0) {
             return got;
         }
-        struct eddy_shm_stream *s = eddy_stream_at(a, desc);
+        struct eddy_shm_stream *s = is_still(r, desc, tag) ? eddy_stream_at(a, desc) : NULL;
         got = s ? bury_versions(r, s) : 0;
         if (got == 0 && s && is_condemned(r, desc)) {
             retire_stream(r, desc);
@@ -405,19 +420,21 @@ int eddy_reclaim_stream(struct eddy_reclaim *r, uint64_t desc) {
     return got;
 }
 
-int eddy_reclaim_block(struct eddy_reclaim *r, uint64_t off) {
-    struct eddy_shm_block *b = eddy_arena_raw(r->thread->arena, off);
+int eddy_reclaim_block(struct eddy_reclaim *r, uint64_t off, uint64_t tag) {
     int got = enter(r);
     if (got < 0) {
         return got;
     }
-    bool is_stream = EDDY_SHAPE_KIND(eddy_trie_shape(b)) == EDDY_BLOCK_STREAM;
-    if (is_condemned(r, off) && !is_stream) {
+    bool still = is_still(r, off, tag);
+    bool is_stream =
+        still && EDDY_SHAPE_KIND(eddy_trie_shape(eddy_arena_raw(r->thread->arena, off))) ==
+                     EDDY_BLOCK_STREAM;
+    if (still && !is_stream) {
         retire(r, off);
     }
     eddy_rcu_leave(&r->thread->span);
     eddy_grace_free(&r->grace, false);
-    return is_stream ? eddy_reclaim_stream(r, off) : 0;
+    return is_stream ? eddy_reclaim_stream(r, off, tag) : 0;
 }
 
 /* ---- what was left undone ---- */
@@ -460,7 +477,9 @@ static int scan_node(struct eddy_reclaim *r, struct eddy_shm_node *node) {
 
 struct scan {
     struct eddy_reclaim *r;
-    uint64_t streams[64]; /* descriptors of which something is to be done */
+    uint64_t streams[64]; /* descriptors of which something is to be done, and */
+    uint64_t tags[64];
+    uint64_t life; /* generation of the extent */
     unsigned count;
     int result;
 };
@@ -472,7 +491,8 @@ static void scan_block(void *arg, uint64_t off, uint64_t state, unsigned class_)
     unsigned kind = EDDY_SHAPE_KIND(eddy_trie_shape(b));
     (void)class_;
     if (k->result < 0 || EDDY_STATE_OF(state) < EDDY_LINKED ||
-        EDDY_STATE_OF(state) > EDDY_CONDEMNED) {
+        EDDY_STATE_OF(state) > EDDY_CONDEMNED ||
+        !is_still(k->r, off, k->life << 32 | EDDY_STATE_GEN(state))) {
         return;
     }
     if (kind == EDDY_BLOCK_STREAM) {
@@ -481,10 +501,12 @@ static void scan_block(void *arg, uint64_t off, uint64_t state, unsigned class_)
         if ((EDDY_STATE_OF(state) == EDDY_CONDEMNED ||
              eddy_ld_rlx(&s->first) > eddy_ld_rlx(&s->reclaimed)) &&
             k->count < sizeof k->streams / sizeof k->streams[0]) {
+            k->tags[k->count] = eddy_block_tag(a, off);
             k->streams[k->count++] = off;
         }
     } else if (EDDY_STATE_OF(state) == EDDY_LINKED) {
-        k->result = kind == EDDY_BLOCK_NODE ? scan_node(k->r, (struct eddy_shm_node *)(void *)b) : 0;
+        k->result =
+            kind == EDDY_BLOCK_NODE ? scan_node(k->r, (struct eddy_shm_node *)(void *)b) : 0;
     } else {
         /* Condemned by maintenance, whose way in may still be there, or by a record. */
         struct eddy_shm_node *node = (struct eddy_shm_node *)(void *)b;
@@ -505,10 +527,13 @@ static int scan_nodes(struct eddy_reclaim *r, uint32_t idx) {
     if (k.result < 0) {
         return k.result;
     }
+    /* [reclaim.C7] acquire: pairs with [extent.P1]: what is seen of its blocks is of this life, or is
+     * seen to be of another */
+    k.life = EDDY_STATE_GEN(eddy_ld_acq(&eddy_extent_line(r->thread->arena, idx)->state));
     eddy_block_each(r->thread->arena, idx, scan_block, &k);
     eddy_rcu_leave(&r->thread->span);
     for (unsigned i = 0; i < k.count && k.result >= 0; i++) {
-        k.result = eddy_reclaim_stream(r, k.streams[i]);
+        k.result = eddy_reclaim_stream(r, k.streams[i], k.tags[i]);
     }
     return k.result;
 }

@@ -16,10 +16,12 @@
 struct eddy_reclaim {
     struct eddy_thread *thread;
     struct eddy_grace grace;
-    struct eddy_trie_leaf near; /* of offsets */
-    uint64_t scan_at;           /* of a scan that goes on: the next extent, and */
-    uint64_t scan_dues;         /* the dues that it is for */
-    uint64_t events;            /* counts, for who asks */
+    struct eddy_trie_leaf near;  /* of offsets */
+    uint64_t scan_at;            /* of a scan that goes on: the next extent, and */
+    uint64_t scan_dues;          /* the dues that it is for */
+    struct eddy_cursor moved_to; /* where evacuated events go */
+    uint64_t sparse_at;          /* the next extent to be looked at for that */
+    uint64_t events;             /* counts, for who asks */
     uint64_t moved;
 };
 
@@ -32,9 +34,9 @@ void eddy_reclaim_fini(struct eddy_reclaim *reclaim);
 /* Events that the floor has passed: at most `most` of them. */
 int eddy_reclaim_floor(struct eddy_reclaim *reclaim, uint64_t most);
 /* Events of one stream that were removed; and all of it, if it was forgotten. */
-int eddy_reclaim_stream(struct eddy_reclaim *reclaim, uint64_t desc);
+int eddy_reclaim_stream(struct eddy_reclaim *reclaim, uint64_t desc, uint64_t tag);
 /* A block that a record has condemned. */
-int eddy_reclaim_block(struct eddy_reclaim *reclaim, uint64_t off);
+int eddy_reclaim_block(struct eddy_reclaim *reclaim, uint64_t off, uint64_t tag);
 /* Looks through the next `most` extents for what was left undone. 1: that was all of them. */
 int eddy_reclaim_scan(struct eddy_reclaim *reclaim, uint64_t most);
 /* Is there something to be found by a scan? */

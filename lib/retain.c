@@ -116,15 +116,15 @@ int eddy_retain_step(const struct eddy_view *v, struct eddy_gone_rise *f,
     if (!f->look.slot) {
         r = step_over(v, f, now);
     } else {
-        bool hole = f->look.ref == 0 ||
-                    eddy_gone_event(v, f->floor + 1, f->look.version, f->look.stream);
+        bool hole =
+            f->look.ref == 0 || eddy_gone_event(v, f->floor + 1, f->look.version, f->look.stream);
         f->holes -= hole;
         f->holes_bytes -= hole ? f->look.bytes : 0;
         f->bytes += f->look.bytes;
         f->floor++;
     }
-    if (r == 0 && (f->holes > now->holes || f->holes_bytes > now->holes_bytes ||
-                   f->bytes > now->bytes_in)) {
+    if (r == 0 &&
+        (f->holes > now->holes || f->holes_bytes > now->holes_bytes || f->bytes > now->bytes_in)) {
         r = eddy_error_set(EDDY_ECORRUPT, "the totals of the store are damaged: run `eddy check`");
     }
     return r;
@@ -382,8 +382,7 @@ struct preview {
 static int preview_stream(struct preview *k, struct eddy_shm_stream *d) {
     const struct eddy_view *v = k->view;
     uint64_t gone;
-    uint64_t before;
-    uint64_t upto;
+    uint64_t bytes;
     if (eddy_gone_removed(v, d)) {
         return 0;
     }
@@ -391,20 +390,15 @@ static int preview_stream(struct preview *k, struct eddy_shm_stream *d) {
     int r = eddy_gone_versions(v, d, &gone);
     uint64_t most = k->limits->stream_events;
     bool drop = most != 0 && (k->limits->flags & EDDY_DROP_STREAM_EVENTS) != 0;
-    uint64_t to = k->streams > 0                      ? version
-                  : drop && version - gone > most     ? version - most
-                                                      : gone;
+    uint64_t to = k->streams > 0 ? version : drop && version - gone > most ? version - most : gone;
     if (k->streams > 0) {
         k->streams--;
         k->dropped->streams++;
     }
     if (r == 0 && to > gone) {
-        r = eddy_gone_stream_bytes(v, d, gone, &before);
-        r = r < 0 ? r : eddy_gone_stream_bytes(v, d, to, &upto);
-        if (r == 0) {
-            k->dropped->events += to - gone;
-            k->dropped->bytes += upto - before;
-        }
+        r = eddy_gone_stream_between(v, d, gone, to, &bytes);
+        k->dropped->events += to - gone;
+        k->dropped->bytes += bytes;
     }
     return r;
 }

@@ -159,9 +159,43 @@ static inline void eddy_ring_reuse(void) {
     eddy_fence_rel();
 }
 
+enum { EDDY_OFFSETS_MAX_BITS = 62 }; /* beyond that a number is damage, not a number of events */
+
+/* EDDY_ECORRUPT, about the record before transaction seq. */
+int eddy_ring_damaged(uint64_t seq);
+
 /* The state of the store before transaction seq: the header of its predecessor. 1; 0 if seq has
  * been committed meanwhile: look again; or EDDY_ECORRUPT. */
 int eddy_ring_before(const struct eddy_arena *arena, uint64_t seq, struct eddy_ring_copy *copy,
                      uint32_t *buffer);
+
+/* The same, for the one place where each instruction counts. */
+static inline int eddy_ring_before_inline(const struct eddy_arena *a, uint64_t seq,
+                                          struct eddy_ring_copy *copy, uint32_t *buffer) {
+    struct eddy_shm_redo *h = NULL;
+    eddy_word *list;
+    *buffer = 0;
+    if (__builtin_expect(seq > 0, 1)) {
+        uint64_t p = eddy_ring_load(a, seq - 1);
+        if (__builtin_expect(eddy_ring_round_of(p) == eddy_ring_round(seq - 1), 1)) {
+            *buffer = eddy_ring_buffer_of(p);
+            h = eddy_ring_header(a, *buffer, &list);
+        }
+    } else {
+        h = eddy_ring_header(a, 0, &list);
+    }
+    if (h) {
+        eddy_ring_copy_header(h, copy);
+    }
+    if (!eddy_ring_steady(a, seq)) {
+        return 0;
+    }
+    bool good = h && copy->next_offset != 0 &&
+                (copy->next_offset | copy->streams_in | copy->floor | copy->holes) >>
+                        EDDY_OFFSETS_MAX_BITS ==
+                    0 &&
+                copy->floor + copy->holes < copy->next_offset && (seq == 0 || copy->seq == seq - 1);
+    return __builtin_expect(good, 1) ? 1 : eddy_ring_damaged(seq);
+}
 
 #endif

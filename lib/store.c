@@ -21,7 +21,7 @@
 #include "platform.h"
 #include "wait.h"
 
-enum { NAME_MAX_LEN = 200 };
+enum { NAME_MAX_LEN = 200, ROOM_TRIES_MIN = 50, ROOM_TRIES_MAX = 1000 };
 
 /* ---- names ---- */
 
@@ -209,34 +209,65 @@ static int join_any(struct eddy_store *s) {
     return 0;
 }
 
+/* Clears up after the dead, for want of a slot: 1 if it is worth while to look again, 0 if not, or
+ * an error. Somebody else may be at it just now, and have the slot that sweeps, or the byte of one
+ * that is free. Since he may have been stopped, he is given some moments, and not waited for. */
+static int make_room(struct eddy_store *s, uint32_t tries) {
+    int r = eddy_maintain_recover(&s->arena);
+    if (r < 0 || tries == ROOM_TRIES_MAX) {
+        return r < 0 ? r : 0;
+    }
+    if (r == 0 && tries >= ROOM_TRIES_MIN && eddy_member_dead(&s->arena, 0)) {
+        return 0;
+    }
+    (void)sched_yield();
+    return 1;
+}
+
 static int join(struct eddy_store *s) {
-    int r = join_any(s);
-    if (r == 0) {
-        r = eddy_maintain_recover(&s->arena);
-        r = r < 0 ? r : join_any(s);
+    int room = 1;
+    for (uint32_t tries = 0; room > 0; tries++) {
+        int r = join_any(s);
+        if (r != 0) {
+            return r < 0 ? r : 0;
+        }
+        room = make_room(s, tries);
     }
-    if (r == 0) {
-        return eddy_error_set(
-            EDDY_ELIMIT,
-            "all %u member slots are taken by living processes: close some (`eddy "
-            "who` lists them), or make the store with more members",
-            s->arena.members_max - 1);
+    if (room < 0) {
+        return room;
     }
-    return r < 0 ? r : 0;
+    return eddy_error_set(EDDY_ELIMIT,
+                          "all %u member slots are taken by living processes: close some (`eddy "
+                          "who` lists them), or make the store with more members",
+                          s->arena.members_max - 1);
+}
+
+static void put_idle(struct eddy_store *s, struct eddy_context *c) {
+    pthread_mutex_lock(&s->contexts_lock);
+    c->next = s->idle;
+    s->idle = c;
+    pthread_mutex_unlock(&s->contexts_lock);
 }
 
 static void context_ended(void *arg) {
     struct eddy_context *c = arg;
     struct eddy_store *s = c->store;
-    if (c->life != s->life) {
+    /* [store.C5] acquire: pairs with [store.P1]. In a child that has not joined yet, another thread
+     * of the parent may have had the lock, and nobody gives it back. */
+    if (eddy_ld_acq(s->guard) != EDDY_GUARD_READY || c->life != s->life) {
         return; /* the parent's; freed with the handle */
+    }
+    /* The slot is for whichever thread comes next, of any process. The context stays: readers may
+     * know it. */
+    if (c->thread.slot) {
+        eddy_plan_reset(&c->plan);
+        eddy_reclaim_fini(&c->reclaim);
+        eddy_thread_leave(&c->thread);
+        c->thread.slot = NULL;
     }
     /* [store.R4] relaxed: only compared by a thread with its own */
     eddy_st_rlx(&c->owner, 0);
-    pthread_mutex_lock(&s->contexts_lock);
-    c->next = s->idle;
-    s->idle = c;
-    pthread_mutex_unlock(&s->contexts_lock);
+    put_idle(s, c);
 }
 
 static int init_handle(struct eddy_store *s, const eddy_options *o) {
@@ -255,15 +286,9 @@ static int init_handle(struct eddy_store *s, const eddy_options *o) {
                               "too many handles are open in this process (about 1000)");
     }
     s->keyed = true;
-    if (!s->arena.read_only) {
-        int r = join(s);
-        if (r < 0) {
-            return r;
-        }
-    }
     /* [store.R1] relaxed: nobody else has the handle yet */
     eddy_st_rlx(s->guard, EDDY_GUARD_READY);
-    return 0;
+    return s->arena.read_only ? 0 : join(s);
 }
 
 /* Opening is the recovery: whoever opens clears up after those who died. */
@@ -324,8 +349,15 @@ static void free_context(struct eddy_context *c, bool ours) {
 static void free_contexts(struct eddy_store *s, bool ours) {
     while (s->all) {
         struct eddy_context *c = s->all;
+        bool of_this_life = ours && c->life == s->life;
+        /* [store.R6] relaxed: this thread's only if this thread wrote it */
+        uint64_t owner = eddy_ld_rlx(&c->owner);
         s->all = c->next_of_all;
-        free_context(c, ours && c->life == s->life);
+        /* Another thread of the parent may have been in the midst of changing its context when this
+         * process was forked: it is left as it is. */
+        if (of_this_life || owner == 0 || owner == (uint64_t)pthread_self()) {
+            free_context(c, of_this_life);
+        }
     }
     s->idle = NULL;
 }
@@ -344,7 +376,9 @@ void eddy_close(eddy_store *s) {
         pthread_key_delete(s->key);
         pthread_mutex_destroy(&s->contexts_lock);
     }
-    eddy_directory_destroy(s->directory);
+    if (ours || !s->keyed) {
+        eddy_directory_destroy(s->directory); /* else as in rejoin() */
+    }
     if (s->guard) {
         eddy_platform_unpage(s->guard);
     }
@@ -385,7 +419,7 @@ static int check_fork(struct eddy_store *s) {
         /* [store.C2] acq_rel: alone: one thread of the child rejoins */
         if (guard == EDDY_GUARD_FORKED && eddy_cas_ar(s->guard, &forked, EDDY_GUARD_JOINING)) {
             int r = rejoin(s);
-            /* [store.P1] release: pairs with [store.C1], [store.C4]. Threads that see it see the
+            /* [store.P1] release: pairs with [store.C1], [store.C4], [store.C5]. Threads that see it see the
              * new slots. */
             eddy_st_rel(s->guard, r < 0 ? EDDY_GUARD_FORKED : EDDY_GUARD_READY);
             return r;
@@ -399,15 +433,15 @@ static int join_thread(struct eddy_store *s, struct eddy_thread *t) {
         eddy_thread_init_reader(&s->arena, t);
         return 0;
     }
-    if (eddy_thread_join(&s->arena, &s->member, t)) {
-        return 0;
+    int room = 1;
+    for (uint32_t tries = 0; room > 0; tries++) {
+        if (eddy_thread_join(&s->arena, &s->member, t)) {
+            return 0;
+        }
+        room = make_room(s, tries);
     }
-    int r = eddy_maintain_recover(&s->arena);
-    if (r < 0) {
-        return r;
-    }
-    if (eddy_thread_join(&s->arena, &s->member, t)) {
-        return 0;
+    if (room < 0) {
+        return room;
     }
     return eddy_error_set(
         EDDY_ELIMIT,
@@ -446,14 +480,17 @@ static int find_context(struct eddy_store *s, struct eddy_context **out) {
         s->idle = c->next;
     }
     pthread_mutex_unlock(&s->contexts_lock);
-    int r = c ? 0 : new_context(s, &c);
+    int r = c ? join_thread(s, &c->thread) : new_context(s, &c);
+    if (r < 0 && c) {
+        put_idle(s, c);
+    }
     if (r == 0 && pthread_setspecific(s->key, c) != 0) {
         context_ended(c);
         return eddy_error_set(EDDY_ENOMEM, "no memory for a thread's context");
     }
     if (r == 0) {
         /* [store.R5] relaxed: only compared by a thread with its own */
-        eddy_st_rlx(&c->owner, (uint64_t)pthread_self());
+        eddy_st_rlx(&c->owner, eddy_store_self());
         *out = c;
     }
     return r;
@@ -478,20 +515,8 @@ int eddy_store_context(struct eddy_store *s, bool even_closed, struct eddy_conte
     return find_context(s, out);
 }
 
-int eddy_store_writer(struct eddy_store *s, struct eddy_context **out) {
-    if (s->arena.read_only) {
-        return eddy_error_set(EDDY_EREADONLY, "the handle was opened read-only");
-    }
-    const struct eddy_store_last *last = &eddy_store_last;
-    if (last->id == s->id && eddy_store_same_context(s, last->context)) {
-        *out = last->context;
-        return 0;
-    }
-    return eddy_store_context(s, false, out);
-}
-
-int64_t eddy_store_now(struct eddy_store *s) {
-    return s->clock ? s->clock(s->clock_arg) : eddy_platform_realtime_ns();
+int eddy_store_read_only(void) {
+    return eddy_error_set(EDDY_EREADONLY, "the handle was opened read-only");
 }
 
 int eddy_store_check_name(eddy_bytes name) {

@@ -1,7 +1,7 @@
 /* A handle: one process's way into a store. What is in here belongs to this process alone.
  *
  * Each thread that comes in gets a context: a thread slot with its buffers, its memory, its notes.
- * It keeps it until the thread ends; then the next new thread of the process gets it.
+ * When the thread ends it gives up the slot, and the next new thread of the process gets the rest.
  */
 #ifndef EDDY_STORE_H
 #define EDDY_STORE_H
@@ -14,6 +14,7 @@
 #include "instant.h"
 #include "member.h"
 #include "plan.h"
+#include "platform.h"
 #include "reclaim.h"
 
 /* A thread's context. */
@@ -27,7 +28,7 @@ struct eddy_context {
     struct eddy_context *next_of_all;
     uint64_t life;
     uint64_t taken;  /* extents that it had taken when it last looked what is due */
-    eddy_word owner; /* pthread_self() of the thread that has it; 0: idle */
+    eddy_word owner; /* eddy_store_self() of the thread that has it; 0: idle */
 };
 
 enum { EDDY_GUARD_FORKED = 0, EDDY_GUARD_JOINING = 1, EDDY_GUARD_READY = 2 };
@@ -61,9 +62,15 @@ extern _Thread_local struct eddy_store_last eddy_store_last
 /* The context of this thread, ready to work: closed handles refused (unless `even_closed`), a fork
  * noticed. 0 or an error. */
 int eddy_store_context(struct eddy_store *store, bool even_closed, struct eddy_context **context);
-/* As eddy_store_context() for what changes the store. */
-int eddy_store_writer(struct eddy_store *store, struct eddy_context **context);
-int64_t eddy_store_now(struct eddy_store *store);
+static inline int64_t eddy_store_now(const struct eddy_store *store) {
+    return store->clock ? store->clock(store->clock_arg) : eddy_platform_realtime_ns();
+}
+
+/* The calling thread among those of its process: no other that lives has the same. */
+static inline uint64_t eddy_store_self(void) {
+    return (uint64_t)(uintptr_t)&eddy_store_last;
+}
+
 static inline bool eddy_store_is_closed(const struct eddy_store *store) {
     /* [store.C3] acquire: pairs with [store.P2] */
     return eddy_ld_acq(&store->closed) != 0;
@@ -76,8 +83,23 @@ static inline bool eddy_store_same_context(const struct eddy_store *store,
     return context && eddy_ld_acq(store->guard) == EDDY_GUARD_READY &&
            !eddy_store_is_closed(store) && context->life == store->life &&
            /* [store.R3] relaxed: it is this thread's only if this thread wrote it */
-           eddy_ld_rlx(&context->owner) == (uint64_t)pthread_self();
+           eddy_ld_rlx(&context->owner) == eddy_store_self();
 }
+
+int eddy_store_read_only(void);
+/* As eddy_store_context() for what changes the store. */
+static inline int eddy_store_writer(struct eddy_store *s, struct eddy_context **context) {
+    if (__builtin_expect(s->arena.read_only, 0)) {
+        return eddy_store_read_only();
+    }
+    const struct eddy_store_last *last = &eddy_store_last;
+    if (__builtin_expect(last->id == s->id && eddy_store_same_context(s, last->context), 1)) {
+        *context = last->context;
+        return 0;
+    }
+    return eddy_store_context(s, false, context);
+}
+
 /* The directory where names live. */
 const char *eddy_store_dir(const char *dir);
 /* Checks a stream's name. */

@@ -35,9 +35,9 @@ int eddy_trie_walk(const struct eddy_view *view, eddy_word *root, uint64_t numbe
 
 /* The node of a leaf's slot. */
 static inline struct eddy_shm_node *eddy_trie_node_of(eddy_word *slot, uint64_t number) {
-    return (struct eddy_shm_node *)(void *)((unsigned char *)(slot -
-                                                              (number & (EDDY_TRIE_SLOTS - 1))) -
-                                            sizeof(struct eddy_shm_node));
+    return (
+        struct eddy_shm_node *)(void *)((unsigned char *)(slot - (number & (EDDY_TRIE_SLOTS - 1))) -
+                                        sizeof(struct eddy_shm_node));
 }
 
 /* A leaf that was found before, for the next number in it. */

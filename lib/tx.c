@@ -10,13 +10,18 @@
 
 static int refuse_event(const eddy_new_event *e, bool with_data);
 
+/* Both limits at once: none of the numbers has a bit above them. */
+static_assert(EDDY_TYPE_MAX == EDDY_ID_MAX, "one comparison");
+static_assert((EDDY_EVENT_MAX & (EDDY_EVENT_MAX - 1)) == 0, "a power of two");
+
 static inline int check_event(const eddy_new_event *e, bool with_data) {
-    bool fine = e->type.len <= EDDY_TYPE_MAX && e->id.len <= EDDY_ID_MAX &&
-                e->data.len <= EDDY_EVENT_MAX / 2 && e->metadata.len <= EDDY_EVENT_MAX / 2 &&
-                e->flags <= EDDY_TIME_GIVEN && !e->reserved && (!e->type.len || e->type.ptr) &&
-                (!e->id.len || e->id.ptr) && (!e->metadata.len || e->metadata.ptr) &&
+    bool fine = (e->type.len | e->id.len) < EDDY_TYPE_MAX &&
+                (e->data.len | e->metadata.len) < EDDY_EVENT_MAX / 2 &&
+                (e->flags & ~EDDY_TIME_GIVEN) == 0 && e->reserved == 0 &&
+                (!e->type.len || e->type.ptr) && (!e->id.len || e->id.ptr) &&
+                (!e->metadata.len || e->metadata.ptr) &&
                 (!with_data || !e->data.len || e->data.ptr);
-    return fine ? 0 : refuse_event(e, with_data);
+    return __builtin_expect(fine, 1) ? 0 : refuse_event(e, with_data);
 }
 
 /* What is wrong with an event, if anything is. */
@@ -96,21 +101,31 @@ static int fill(struct eddy_context *c, eddy_bytes stream, int64_t expected,
     return r < 0 ? r : add(b, &c->thread, (uint32_t)s, events, count, NULL);
 }
 
-static int check_append(eddy_bytes stream, int64_t expected, const eddy_new_event *events,
-                        size_t count) {
-    int r = eddy_store_check_name(stream);
-    if (r == 0) {
-        r = check_expected(expected);
+static int check_count(size_t count) {
+    if (count > EDDY_TX_EVENTS_MAX) {
+        return eddy_error_set(EDDY_ELIMIT,
+                              "a transaction of %zu events: the limit EDDY_TX_EVENTS_MAX is %u",
+                              count, EDDY_TX_EVENTS_MAX);
     }
-    if (r == 0 && count > EDDY_TX_EVENTS_MAX) {
-        r = eddy_error_set(EDDY_ELIMIT,
-                           "a transaction of %zu events: the limit EDDY_TX_EVENTS_MAX is %u", count,
-                           EDDY_TX_EVENTS_MAX);
+    return 0;
+}
+
+static inline int check_append(eddy_bytes stream, int64_t expected, const eddy_new_event *events,
+                               size_t count) {
+    if (__builtin_expect(stream.len - 1 >= EDDY_STREAM_MAX || !stream.ptr ||
+                             expected < EDDY_EXISTS || count > EDDY_TX_EVENTS_MAX,
+                         0)) {
+        int r = eddy_store_check_name(stream);
+        r = r < 0 ? r : check_expected(expected);
+        return r < 0 ? r : check_count(count);
     }
-    for (size_t i = 0; r == 0 && i < count; i++) {
-        r = check_event(&events[i], true);
+    for (size_t i = 0; i < count; i++) {
+        int r = check_event(&events[i], true);
+        if (r < 0) {
+            return r;
+        }
     }
-    return r;
+    return 0;
 }
 
 /* An append as a batch: the general way. */

@@ -4,6 +4,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "evacuate.h"
 #include "gone.h"
 #include "maintain.h"
 #include "platform.h"
@@ -12,14 +13,14 @@
 #include "wait.h"
 
 enum { ENOUGH = 64, SLICE = 256, SCAN_SLICE = 64, ROUNDS_MAX = 64 };
-enum { POLL_NS = 10000000 };
+enum { POLL_NS = 10000000, SPARSE_SLICE = 1024 };
 
 /* What was cut off single streams: what this transaction removed of them, and what gathered. */
 static void after_cuts(struct eddy_context *c, const struct eddy_batch *b) {
     struct eddy_arena *a = c->thread.arena;
     int r = 0;
-    for (uint32_t i = 0; r == 0 && i < c->plan.condemned.count; i++) {
-        r = eddy_reclaim_block(&c->reclaim, c->plan.condemned.at[i]);
+    for (size_t i = 0; r == 0 && i + 1 < c->plan.condemned.count; i += 2) {
+        r = eddy_reclaim_block(&c->reclaim, c->plan.condemned.at[i], c->plan.condemned.at[i + 1]);
     }
     for (uint32_t i = 0; r == 0 && i < b->streams.count; i++) {
         uint64_t desc = b->streams.at[i].desc;
@@ -27,7 +28,7 @@ static void after_cuts(struct eddy_context *c, const struct eddy_batch *b) {
         /* [upkeep.R1] relaxed: only whether it is much; looked at again by who does it */
         uint64_t waits = s ? eddy_ld_rlx(&s->first) - eddy_ld_rlx(&s->reclaimed) : 0;
         if (waits >= ENOUGH || (b->cuts.count > 0 && waits > 0)) {
-            r = eddy_reclaim_stream(&c->reclaim, desc);
+            r = eddy_reclaim_stream(&c->reclaim, desc, b->streams.at[i].desc_tag);
         }
     }
 }
@@ -40,6 +41,10 @@ static void after_growth(struct eddy_context *c) {
         c->taken = taken;
         if (eddy_reclaim_is_due(c->thread.arena)) {
             (void)eddy_reclaim_scan(&c->reclaim, SCAN_SLICE);
+        }
+        struct eddy_ring_copy now;
+        if (eddy_upkeep_totals(c, &now, NULL) == 0 && eddy_evacuate_pays(c->thread.arena, &now)) {
+            (void)eddy_evacuate(&c->reclaim, SPARSE_SLICE);
         }
     }
 }
@@ -100,6 +105,9 @@ static bool take_back(struct eddy_context *c) {
         c->reclaim.scan_at = 0;
         while (eddy_reclaim_scan(&c->reclaim, SCAN_SLICE) == 0) {
         }
+        c->reclaim.sparse_at = 0;
+        while (eddy_evacuate(&c->reclaim, SPARSE_SLICE) == 0 && free_extents(c) == 0) {
+        }
         eddy_grace_free(&c->reclaim.grace, true);
     }
     return free_extents(c) > before;
@@ -159,8 +167,8 @@ bool eddy_upkeep_make_room(struct eddy_context *c, struct eddy_upkeep_wait *w) {
     (void)snprintf(text, sizeof text, "%s", eddy_errmsg());
     int64_t now = eddy_platform_monotonic_ns();
     if (w->deadline_ns == 0) {
-        w->deadline_ns = c->store->full_wait_ns > INT64_MAX - now ? INT64_MAX
-                                                                  : now + c->store->full_wait_ns;
+        w->deadline_ns =
+            c->store->full_wait_ns > INT64_MAX - now ? INT64_MAX : now + c->store->full_wait_ns;
     }
     if (w->rounds++ < ROUNDS_MAX && (take_back(c) || (drop_oldest(c) && take_back(c)))) {
         return true;
@@ -221,8 +229,11 @@ int eddy_maintain(eddy_store *store, uint32_t flags, eddy_maintained *done) {
     k->scan_at = 0;
     while (r == 0 && (r = eddy_reclaim_scan(k, SCAN_SLICE)) == 0) {
     }
+    k->sparse_at = 0;
+    while (r >= 0 && (r = eddy_evacuate(k, SPARSE_SLICE)) == 0) {
+    }
     eddy_grace_free(&k->grace, true);
-    if (r < 0) {
+    if (r < 0 && r != EDDY_EFULL) {
         return r;
     }
     m.events = k->events - before.events;

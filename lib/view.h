@@ -38,7 +38,8 @@ uint64_t eddy_overlay_over(const struct eddy_overlay *o, uint64_t off, uint64_t 
 
 /* Loads a shared word of an index. */
 static inline uint64_t eddy_view_load(const struct eddy_view *v, const eddy_word *word) {
-    /* [view.C1] acquire: pairs with [apply.P1], [apply.P2], [apply.P3], [apply.P4]. Whoever sees a
+    /* [view.C1] acquire: pairs with [apply.P1], [apply.P2], [apply.P3], [apply.P4],
+     * [reclaim.P3], [reclaim.P4], [trie.P1], [evacuate.P2]. Whoever sees a
      * cell lead to a block sees the block as it was when the record was committed. */
     uint64_t value = eddy_ld_acq(word);
     if (__builtin_expect(v->overlay != NULL && v->overlay->count != 0, 0)) {
@@ -64,14 +65,7 @@ static inline bool eddy_view_covers(const struct eddy_view *v, const struct eddy
 
 /* Is the block at off of the life that was noted, and not condemned? */
 static inline bool eddy_view_same(const struct eddy_view *v, uint64_t off, uint64_t tag) {
-    const struct eddy_shm_block *b = eddy_arena_raw(v->arena, off);
-    const struct eddy_shm_extent *e = v->arena->extents + eddy_arena_extent_of(v->arena, off);
-    /* [view.C2] acquire: pairs with [block.P1]: of the life that these generations name, we see
-     * everything up to its publication */
-    uint64_t state = eddy_ld_acq(&b->state);
-    uint64_t gen = EDDY_STATE_GEN(state);
-    return ((uint64_t)EDDY_STATE_GEN(eddy_ld_acq(&e->state)) << 32 | gen) == tag &&
-           EDDY_STATE_OF(state) < EDDY_CONDEMNED;
+    return eddy_block_is(v->arena, off, tag, EDDY_LINKED);
 }
 
 /* As eddy_view_same(), and then the block is in the span from now on. The tag first, then the span,

@@ -94,6 +94,34 @@ Test(append, it_stops_at_the_edges_of_leaves, .timeout = 20) {
     duo_close(&d);
 }
 
+Test(append, leaves_that_others_have_made_are_found, .timeout = 20) {
+    struct duo d;
+    duo_open(&d);
+    cr_assert_eq(unit_append(&d.other, "s", 21, 80, 0), 0);
+    cr_assert_eq(direct(&d.me, "s", 101, 1, 8), 1);
+    cr_assert_eq(direct(&d.me, "s", 102, 2, 8), 1);
+    cr_assert_eq(d.me.result.last_version, 104);
+    cr_assert_eq(unit_version(d.arena, "s"), 104);
+    unit_leave(&d.me);
+    duo_close(&d);
+}
+
+Test(append, streams_in_turn_are_told_apart, .timeout = 20) {
+    struct duo d;
+    duo_open(&d);
+    cr_assert_eq(unit_append(&d.me, "t", EDDY_NONE, 1, 0), 0);
+    cr_assert_eq(unit_append(&d.me, "t", 1, 1, 0), 0);
+    for (int64_t i = 0; i < 4; i++) {
+        cr_assert_eq(direct(&d.me, "s", 21 + i, 1, 8), 1);
+        cr_assert_eq(direct(&d.me, "t", 2 + i, 1, 8), 1);
+        cr_assert_eq(direct(&d.me, "st", EDDY_ANY, 1, 8), 0);
+    }
+    cr_assert_eq(unit_version(d.arena, "s"), 25);
+    cr_assert_eq(unit_version(d.arena, "t"), 6);
+    unit_leave(&d.me);
+    duo_close(&d);
+}
+
 static bool other_commits(void *arg) {
     struct duo *d = arg;
     for (unsigned i = 0; i < d->commits; i++) {

@@ -16,6 +16,33 @@ Test(atomics, a_maximum_only_raises, .timeout = 10) {
     cr_assert_eq(eddy_ld_acq(&w), UINT64_MAX);
 }
 
+Test(atomics, few_bytes_are_copied_whole_and_no_others, .timeout = 10) {
+    unsigned char from[40];
+    for (unsigned i = 0; i < sizeof from; i++) {
+        from[i] = (unsigned char)(i + 1);
+    }
+    for (size_t n = 0; n <= 33; n++) {
+        unsigned char to[40] = {0};
+        eddy_copy_in_few(to + 1, from, n);
+        for (size_t i = 0; i < sizeof to; i++) {
+            cr_assert_eq(to[i], i >= 1 && i <= n ? from[i - 1] : 0, "%zu of %zu", i, n);
+        }
+    }
+}
+
+Test(atomics, few_bytes_are_the_same_if_all_are, .timeout = 10) {
+    unsigned char a[40] = {0};
+    unsigned char b[40] = {0};
+    for (size_t n = 0; n <= 33; n++) {
+        cr_assert(eddy_same_few(a, b, n));
+        for (size_t i = 0; i < sizeof b; i++) {
+            b[i] = 0x80;
+            cr_assert_eq(eddy_same_few(a, b, n), i >= n, "%zu of %zu", i, n);
+            b[i] = 0;
+        }
+    }
+}
+
 enum { ROUNDS = 20000, THREADS = 4 };
 
 struct shared {

@@ -130,7 +130,20 @@ static bool drop_oldest(struct eddy_context *c) {
     b.drop = b.drop < 4096 ? b.drop : 4096;
     int r = eddy_upkeep_commit(c, &b, eddy_store_now(c->store), &result);
     eddy_batch_fini(&b);
-    return r == 0;
+    return r == 0 && result.removed > 0;
+}
+
+/* Is there room now, or may there be? What was dropped is mostly taken back by the very call that drops
+ * it, and others may be faster than we are to use it: so that it is tried again in any case. */
+static bool get_room(struct eddy_context *c) {
+    if (take_back(c)) {
+        return true;
+    }
+    if (!drop_oldest(c)) {
+        return false;
+    }
+    (void)take_back(c);
+    return true;
 }
 
 /* Says who holds memory back by borrowed events, if somebody does. */
@@ -170,7 +183,7 @@ bool eddy_upkeep_make_room(struct eddy_context *c, struct eddy_upkeep_wait *w) {
         w->deadline_ns =
             c->store->full_wait_ns > INT64_MAX - now ? INT64_MAX : now + c->store->full_wait_ns;
     }
-    if (w->rounds++ < ROUNDS_MAX && (take_back(c) || (drop_oldest(c) && take_back(c)))) {
+    if (w->rounds++ < ROUNDS_MAX && get_room(c)) {
         return true;
     }
     if (now < w->deadline_ns) {

@@ -314,7 +314,8 @@ static int bury_slice(struct eddy_reclaim *r, uint64_t most, uint64_t *n) {
 
 int eddy_reclaim_floor(struct eddy_reclaim *r, uint64_t most) {
     int got = 0;
-    if (!begin(r)) {
+    /* Who wants all of it has no memory left: he goes past who has begun, who may be stopped. */
+    if (!begin(r) && most != UINT64_MAX) {
         return 0;
     }
     while (got == 0 && most > 0 && eddy_reclaim_backlog(r->thread->arena) > 0) {

@@ -130,7 +130,7 @@ static bool drop_oldest(struct eddy_context *c) {
     b.drop = b.drop < 4096 ? b.drop : 4096;
     int r = eddy_upkeep_commit(c, &b, eddy_store_now(c->store), &result);
     eddy_batch_fini(&b);
-    return r == 0 && result.removed > 0;
+    return r == 0;
 }
 
 /* Is there room now, or may there be? What was dropped is mostly taken back by the very call that drops

@@ -314,7 +314,8 @@ static int bury_slice(struct eddy_reclaim *r, uint64_t most, uint64_t *n) {
 
 int eddy_reclaim_floor(struct eddy_reclaim *r, uint64_t most) {
     int got = 0;
-    if (!begin(r)) {
+    /* Who wants all of it has no memory left: he goes past who has begun, who may be stopped. */
+    if (!begin(r) && most != UINT64_MAX) {
         return 0;
     }
     while (got == 0 && most > 0 && eddy_reclaim_backlog(r->thread->arena) > 0) {
@@ -446,6 +447,25 @@ static uint64_t last_under(const struct eddy_shm_node *node) {
     return eddy_ld_rlx(&node->base) | ((UINT64_C(1) << shift) - 1);
 }
 
+/* A small leaf of a stream. */
+static int scan_small(struct eddy_reclaim *r, uint64_t home) {
+    struct eddy_view v = view_of(r);
+    uint64_t desc = home - offsetof(struct eddy_shm_stream, leaf8);
+    struct eddy_shm_stream *s = home > v.arena->extents_off ? eddy_stream_at(v.arena, desc) : NULL;
+    const uint64_t last = EDDY_TRIE_VERSION - 1;
+    uint64_t gone = 0;
+    eddy_word *slot;
+    if (!s || eddy_gone_versions(&v, s, &gone) < 0 || gone < last ||
+        eddy_stream_slot(&v, s, last, NULL, &slot) != 1) {
+        return 0;
+    }
+    /* [reclaim.R23] relaxed: numbers that only grow */
+    uint64_t offset = eddy_ld_rlx(slot);
+    bool buried = last <= eddy_view_load(&v, &s->reclaimed) ||
+                  (offset != 0 && offset <= eddy_ld_rlx(&v.arena->super->reclaimed));
+    return buried ? prune_version(r, s, last) : 0;
+}
+
 /* A linked node: is it one under which all is gone? Then it goes, as it should have gone. */
 static int scan_node(struct eddy_reclaim *r, struct eddy_shm_node *node) {
     struct eddy_arena *a = r->thread->arena;
@@ -453,8 +473,11 @@ static int scan_node(struct eddy_reclaim *r, struct eddy_shm_node *node) {
     /* [reclaim.R14] relaxed: constant while it lives */
     uint64_t home = eddy_ld_rlx(&node->home);
     uint64_t shape = eddy_trie_shape(&node->block);
-    if (home == eddy_arena_off(a, a->names) || EDDY_SHAPE_BITS(shape) != EDDY_NODE_BITS) {
+    if (home == eddy_arena_off(a, a->names)) {
         return 0;
+    }
+    if (EDDY_SHAPE_BITS(shape) != EDDY_NODE_BITS) {
+        return scan_small(r, home);
     }
     if (home < a->extents_off) {
         return all_gone(node) ? prune_number(r, eddy_arena_raw(a, home), last_under(node), false)

@@ -31,7 +31,8 @@ void eddy_reclaim_fini(struct eddy_reclaim *reclaim);
 
 /* All of the following are called outside the span. 0 or an error. */
 
-/* Events that the floor has passed: at most `most` of them. */
+/* Events that the floor has passed: at most `most` of them; none if somebody else is at it, but for
+ * UINT64_MAX, which takes all there are in any case. */
 int eddy_reclaim_floor(struct eddy_reclaim *reclaim, uint64_t most);
 /* Events of one stream that were removed; and all of it, if it was forgotten. */
 int eddy_reclaim_stream(struct eddy_reclaim *reclaim, uint64_t desc, uint64_t tag);

@@ -139,7 +139,7 @@ struct retain {
     struct eddy_gone_rise *floor;
     uint64_t new_events;
     uint64_t new_bytes;
-    uint64_t drop_to; /* offset up to which all goes in any case */
+    uint64_t drop_to; /* offset up to which all goes in any case: so many events, not holes */
 };
 
 static uint64_t events_after(const struct retain *k) {
@@ -208,9 +208,13 @@ static int raise_floor(struct retain *k, struct eddy_plan *p) {
             r = 0;
             break;
         }
+        uint64_t holes = k->floor->holes;
         r = eddy_retain_step(k->view, k->floor, &k->t->after);
         if (r < 0) {
             break;
+        }
+        if (k->floor->floor <= k->drop_to) {
+            k->drop_to += holes - k->floor->holes; /* what is gone already frees nothing */
         }
     }
     const struct eddy_gone_rise *f = k->floor;

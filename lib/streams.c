@@ -136,6 +136,12 @@ static bool stream_linked(const struct eddy_view *v, uint64_t off) {
     return eddy_stream_find(v, eddy_stream_name(s), hash) == (int64_t)off;
 }
 
+/* Is it, or was it until it was forgotten? Its nodes are reached from it then. */
+static bool stream_was_linked(const struct eddy_view *v, uint64_t off) {
+    return eddy_stream_at(v->arena, off) &&
+           (eddy_block_state(v->arena, off) >= EDDY_LINKED || stream_linked(v, off));
+}
+
 /* Is a node of the name trie reached by the hashes that belong under it? */
 static bool name_node_linked(const struct eddy_view *v, uint64_t off, uint64_t hash) {
     eddy_word *cell = &v->arena->names[hash & ((1u << EDDY_NAME_ROOT_BITS) - 1)];
@@ -178,7 +184,7 @@ bool eddy_stream_block_linked(const struct eddy_view *v, uint64_t off) {
         uint64_t within = home % EDDY_LINE == offsetof(struct eddy_shm_stream, root) % EDDY_LINE
                               ? offsetof(struct eddy_shm_stream, root)
                               : offsetof(struct eddy_shm_stream, leaf8);
-        if ((home - within) % EDDY_LINE != 0 || !stream_linked(v, home - within)) {
+        if ((home - within) % EDDY_LINE != 0 || !stream_was_linked(v, home - within)) {
             return false;
         }
     }

@@ -22,6 +22,7 @@ static uint64_t number(int argc, char **argv, int *i) {
 
 void stress_options_parse(int argc, char **argv, struct stress_options *options) {
     uint64_t rounds = 0;
+    uint64_t keep = 0;
     for (int i = 1; i < argc; i++) {
         if (strcmp(argv[i], "--short") == 0) {
             options->is_short = true;
@@ -33,10 +34,14 @@ void stress_options_parse(int argc, char **argv, struct stress_options *options)
             options->workers = (uint32_t)number(argc, argv, &i);
         } else if (strcmp(argv[i], "--rounds") == 0) {
             rounds = number(argc, argv, &i);
+        } else if (strcmp(argv[i], "--keep") == 0) {
+            keep = number(argc, argv, &i);
+        } else if (strcmp(argv[i], "--bound") == 0) {
+            options->bound = number(argc, argv, &i);
         } else {
             fprintf(stderr,
                     "%s: what is %s? usage: %s [--short] [--threads] [--seed N] [--workers N] "
-                    "[--rounds N]\n",
+                    "[--rounds N] [--keep N] [--bound N]\n",
                     argv[0], argv[i], argv[0]);
             exit(2);
         }
@@ -45,6 +50,11 @@ void stress_options_parse(int argc, char **argv, struct stress_options *options)
         options->rounds = rounds;
     } else if (options->is_short) {
         options->rounds = options->short_rounds;
+    }
+    if (keep) {
+        options->keep = keep;
+    } else if (options->is_short) {
+        options->keep = options->short_keep;
     }
     options->limit_ms = options->is_short ? LIMIT_SHORT_MS : LIMIT_MS;
     printf("seed %" PRIu64 "\n", rng_seed());

@@ -277,16 +277,6 @@ void eddy_extent_give(struct eddy_arena *a, uint32_t idx, uint32_t n) {
     }
 }
 
-void eddy_extent_give_owned(struct eddy_arena *a, uint32_t idx, uint32_t n, uint32_t member) {
-    for (uint32_t i = n; i-- > 0;) {
-        /* [extent.R19] relaxed: a dead member's extents are changed by its sweeper alone */
-        uint64_t w = eddy_ld_rlx(&eddy_extent_line(a, idx + i)->state);
-        if (EDDY_STATE_OF(w) == EDDY_OWNED && EDDY_STATE_MEMBER(w) == member) {
-            release(a, idx + i);
-        }
-    }
-}
-
 static void leave_owned(struct eddy_shm_extent *e, uint64_t was, unsigned state) {
     uint64_t now = EDDY_STATE(EDDY_STATE_GEN(was), state, 0);
     /* [extent.P3] acq_rel: pairs with [extent.C1], [extent.C2], [event.C1]. No longer ours: all in
@@ -404,23 +394,53 @@ void eddy_extent_return(struct eddy_arena *a, uint32_t idx, unsigned from) {
     }
 }
 
-uint32_t eddy_extent_free_claimed(struct eddy_arena *a, uint32_t idx, uint32_t member) {
+/* Does this rest of a run belong to a large event? */
+static bool is_large(const struct eddy_arena *a, uint32_t idx, uint64_t info) {
+    uint32_t back = EDDY_INFO_RUN(info); /* to the first of the run */
+    if (back == 0 || back > idx) {
+        return false;
+    }
+    /* [extent.R17] relaxed: of the same dead owner, or sealed */
+    uint64_t first = eddy_ld_rlx(&eddy_extent_line(a, idx - back)->info);
+    return EDDY_INFO_KIND(first) == EDDY_KIND_LARGE && EDDY_INFO_RUN(first) > back;
+}
+
+/* One of the further extents of a run, if it is one still: a former owner, who died on the way, may
+ * have given it back, and it is another's by now. False if it is. */
+static bool free_rest(struct eddy_arena *a, uint32_t idx, uint32_t back, uint32_t member,
+                      uint32_t dead) {
+    struct eddy_shm_extent *e = eddy_extent_line(a, idx);
+    /* [extent.C7] acquire: pairs with [extent.P6] */
+    if (eddy_ld_acq(&e->info) != EDDY_INFO(EDDY_KIND_REST, 0, back)) {
+        return false;
+    }
+    /* [extent.R19] relaxed: a dead member's extents are changed by its sweeper alone */
+    uint64_t w = eddy_ld_rlx(&e->state);
+    bool of_dead = dead != 0 && EDDY_STATE_OF(w) == EDDY_OWNED && EDDY_STATE_MEMBER(w) == dead;
+    if (!of_dead && !own(a, idx, EDDY_SEALED, member)) {
+        return false;
+    }
+    release(a, idx);
+    return true;
+}
+
+uint32_t eddy_extent_free_run(struct eddy_arena *a, uint32_t idx, uint32_t member, uint32_t dead) {
     /* [extent.R26] relaxed: ours */
     uint64_t info = eddy_ld_rlx(&eddy_extent_line(a, idx)->info);
     uint32_t run = EDDY_INFO_KIND(info) == EDDY_KIND_LARGE ? EDDY_INFO_RUN(info) : 1;
     uint32_t freed = 1;
     for (uint32_t i = 1; i < run && i < eddy_arena_reserved(a) - idx; i++) {
-        struct eddy_shm_extent *e = eddy_extent_line(a, idx + i);
-        /* [extent.C7] acquire: pairs with [extent.P6]: one that a former owner, who died, has given
-         * back already may be another's by now */
-        if (eddy_ld_acq(&e->info) == EDDY_INFO(EDDY_KIND_REST, 0, i) &&
-            own(a, idx + i, EDDY_SEALED, member)) {
-            release(a, idx + i);
-            freed++;
-        }
+        freed += free_rest(a, idx + i, i, member, dead);
     }
     release(a, idx); /* last, so that who comes after a death finds the others by it */
     return freed;
+}
+
+bool eddy_extent_free_orphan(struct eddy_arena *a, uint32_t idx, uint32_t member) {
+    /* [extent.R34] relaxed: looked at again by free_rest() */
+    uint64_t info = eddy_ld_rlx(&eddy_extent_line(a, idx)->info);
+    return EDDY_INFO_KIND(info) == EDDY_KIND_REST && !is_large(a, idx, info) &&
+           free_rest(a, idx, EDDY_INFO_RUN(info), member, 0);
 }
 
 bool eddy_extent_begin_emptying(struct eddy_arena *a, uint32_t idx, uint32_t member) {
@@ -494,17 +514,6 @@ uint64_t eddy_extent_count_holes(struct eddy_arena *a) {
 
 uint64_t eddy_extent_count_owned(struct eddy_arena *a, uint32_t member) {
     return count(a, EDDY_OWNED, member);
-}
-
-/* Does this rest of a run belong to a large event? */
-static bool is_large(const struct eddy_arena *a, uint32_t idx, uint64_t info) {
-    uint32_t back = EDDY_INFO_RUN(info); /* to the first of the run */
-    if (back == 0 || back > idx) {
-        return false;
-    }
-    /* [extent.R17] relaxed: of the same dead owner, or sealed */
-    uint64_t first = eddy_ld_rlx(&eddy_extent_line(a, idx - back)->info);
-    return EDDY_INFO_KIND(first) == EDDY_KIND_LARGE && EDDY_INFO_RUN(first) > back;
 }
 
 void eddy_extent_sweep(struct eddy_arena *a, uint32_t member, uint64_t keep_off) {

@@ -36,8 +36,12 @@ void eddy_extent_reopen(struct eddy_arena *arena, uint32_t idx);
 bool eddy_extent_claim(struct eddy_arena *arena, uint32_t idx, uint32_t member, unsigned *from);
 /* Puts it back as it was. */
 void eddy_extent_return(struct eddy_arena *arena, uint32_t idx, unsigned from);
-/* Gives it back, and of a large event its whole run. Returns how many extents are free by this. */
-uint32_t eddy_extent_free_claimed(struct eddy_arena *arena, uint32_t idx, uint32_t member);
+/* Gives it back, and of a large event its whole run: what is sealed of it, or owned by a dead member
+ * (0: none) whose sweeper the caller is. Returns how many extents are free by this. */
+uint32_t eddy_extent_free_run(struct eddy_arena *arena, uint32_t idx, uint32_t member,
+                              uint32_t dead);
+/* Frees a further extent of a run whose first has gone. False if it is none. */
+bool eddy_extent_free_orphan(struct eddy_arena *arena, uint32_t idx, uint32_t member);
 
 /* Takes a free extent, to give its memory back; then does so, when nobody may be able to read there
  * any more, or leaves it as it was: 1, 0, or an error. */
@@ -49,9 +53,6 @@ uint64_t eddy_extent_count_holes(struct eddy_arena *arena);
 bool eddy_extent_none_free(const struct eddy_arena *arena);
 /* Sets the bit of an extent that may be had, whatever it is; for who looks through all. */
 void eddy_extent_remind(struct eddy_arena *arena, uint32_t idx);
-/* The sweeper of a member gives back those of n extents that the member still owns: a sweeper before
- * it may have died on the way, and others have taken what that one gave back. */
-void eddy_extent_give_owned(struct eddy_arena *arena, uint32_t idx, uint32_t n, uint32_t member);
 /* Extents now free, by counting; and owned by one member. */
 uint64_t eddy_extent_count_free(struct eddy_arena *arena);
 uint64_t eddy_extent_count_owned(struct eddy_arena *arena, uint32_t member);

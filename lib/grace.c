@@ -287,7 +287,7 @@ static void free_extents(struct eddy_grace *g, const unsigned *from) {
             eddy_extent_return(a, idx, from[i]);
             g->extent[kept++] = idx;
         } else {
-            g->freed_extents += eddy_extent_free_claimed(a, idx, g->thread->member);
+            g->freed_extents += eddy_extent_free_run(a, idx, g->thread->member, 0);
         }
     }
     g->extents = kept;

@@ -78,7 +78,7 @@ static void judge_large(struct eddy_thread *t, uint32_t member) {
             EDDY_INFO_KIND(info) == EDDY_KIND_LARGE && run > 0 && run <= end - i &&
             !large_linked(&view, eddy_arena_extent_off(a, (uint32_t)i)) && eddy_grace_fence(a) &&
             !eddy_grace_is_pinned(a, (uint32_t)i)) {
-            eddy_extent_give_owned(a, (uint32_t)i, run, member);
+            (void)eddy_extent_free_run(a, (uint32_t)i, t->member, member);
         }
     }
 }

@@ -585,6 +585,8 @@ static int scan_extent(struct eddy_reclaim *r, uint32_t idx) {
     if ((kind == EDDY_KIND_EVENTS || kind == EDDY_KIND_LARGE) && state != EDDY_OWNED) {
         eddy_grace_extent(&r->grace, idx);
         eddy_grace_free(&r->grace, false);
+    } else if (kind == EDDY_KIND_REST && state == EDDY_SEALED) {
+        (void)eddy_extent_free_orphan(a, idx, r->thread->member);
     }
     return 0;
 }

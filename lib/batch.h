@@ -52,7 +52,7 @@ struct eddy_batch_condition {
 };
 
 /* What is to be removed: of a stream as it is before the transaction's events. */
-enum { EDDY_CUT_TRUNCATE, EDDY_CUT_DELETE, EDDY_CUT_EMPTY, EDDY_CUT_FORGET };
+enum { EDDY_CUT_TRUNCATE, EDDY_CUT_DELETE, EDDY_CUT_EMPTY, EDDY_CUT_LIMIT, EDDY_CUT_FORGET };
 struct eddy_batch_cut {
     uint32_t stream;
     uint32_t kind;

@@ -6,6 +6,7 @@
 
 #include "error.h"
 #include "gone.h"
+#include "retain.h"
 #include "wait.h"
 
 int eddy_cut_stream(struct eddy_plan *p, struct eddy_shm_stream *d, uint64_t version,
@@ -52,6 +53,9 @@ static int plan_one(struct eddy_plan *p, struct eddy_batch_stream *s,
     struct eddy_shm_stream *d = eddy_arena_raw(p->thread->arena, s->desc);
     uint64_t gone;
     int r = 0;
+    if (cut->kind == EDDY_CUT_LIMIT) {
+        return eddy_retain_stream(p, d, s->base, t);
+    }
     if (cut->kind == EDDY_CUT_TRUNCATE) {
         return eddy_cut_stream(p, d, cut->version < s->base ? cut->version : s->base, t);
     }

@@ -320,7 +320,8 @@ EDDY_API int eddy_tx_forget(eddy_tx *tx, eddy_bytes stream);
 /* What a store may hold. Zero in a field: no limit. They are the store's, not the handle's: whoever
  * sets them sets them for all, at one instant. What passes a limit is refused whole, with
  * EDDY_ELIMIT and a sentence that names the limit, or makes the oldest go, as the flags say. A
- * transaction that would not fit into the empty store is refused in either case. */
+ * transaction that would not fit into the empty store is refused in either case. Streams of which
+ * events, bytes or age_ns have left no event are removed, soon after. */
 typedef struct eddy_limits {
     uint32_t size;          /* sizeof(eddy_limits) */
     uint32_t flags;         /* EDDY_DROP_... */
@@ -331,8 +332,7 @@ typedef struct eddy_limits {
     uint64_t names;         /* of streams that were removed, which are still known: beyond, those go
                                that were made first */
     int64_t age_ns; /* events whose own time is so long ago, or longer, go: in the order of their
-                       offsets, so that one waits for those before it. Streams that have no event
-                       left by this are removed */
+                       offsets, so that one waits for those before it */
 } eddy_limits;
 
 #define EDDY_LIMITS_INIT                                                                           \

@@ -238,6 +238,18 @@ static int bury(struct eddy_reclaim *r, uint64_t offset, struct eddy_gone_look *
     }
 }
 
+/* The floor has passed an event: is it the last of a leaf, or of its stream? */
+static int passed(struct eddy_reclaim *r, const struct eddy_gone_look *look) {
+    struct eddy_arena *a = r->thread->arena;
+    struct eddy_shm_stream *s = eddy_stream_at(a, look->stream);
+    /* [reclaim.R24] relaxed: whoever removes the stream looks again */
+    if (s && eddy_ld_rlx(&s->version) == look->version && r->empty_count < EDDY_RECLAIM_EMPTY) {
+        r->empty[r->empty_count++] = (struct eddy_reclaim_stream){
+            .desc = look->stream, .tag = eddy_block_tag(a, look->stream)};
+    }
+    return s && ends_leaf(look->version) ? prune_version(r, s, look->version) : 0;
+}
+
 static int bury_below(struct eddy_reclaim *r, uint64_t from, uint64_t to, uint64_t *done) {
     struct eddy_arena *a = r->thread->arena;
     struct eddy_gone_look look;
@@ -246,9 +258,8 @@ static int bury_below(struct eddy_reclaim *r, uint64_t from, uint64_t to, uint64
     while (got >= 0 && o < to) {
         o++;
         got = bury(r, o, &look);
-        if (got == 1 && ends_leaf(look.version)) {
-            struct eddy_shm_stream *s = eddy_stream_at(a, look.stream);
-            got = s ? prune_version(r, s, look.version) : 0;
+        if (got == 1) {
+            got = passed(r, &look);
         }
         if (got >= 0 && look.slot && (o % EDDY_TRIE_SLOTS == EDDY_TRIE_SLOTS - 1)) {
             got = prune_number(r, &a->super->offsets_root, o, false);

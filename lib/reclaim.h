@@ -12,6 +12,14 @@
 #include "commit.h"
 #include "grace.h"
 
+/* A descriptor, of one life. */
+struct eddy_reclaim_stream {
+    uint64_t desc;
+    uint64_t tag;
+};
+
+enum { EDDY_RECLAIM_EMPTY = 64 };
+
 /* What a thread has begun to take back. */
 struct eddy_reclaim {
     struct eddy_thread *thread;
@@ -21,7 +29,10 @@ struct eddy_reclaim {
     uint64_t scan_dues;          /* the dues that it is for */
     struct eddy_cursor moved_to; /* where evacuated events go */
     uint64_t sparse_at;          /* the next extent to be looked at for that */
-    uint64_t events;             /* counts, for who asks */
+    /* Streams whose last event the floor has passed. */
+    struct eddy_reclaim_stream empty[EDDY_RECLAIM_EMPTY];
+    uint32_t empty_count;
+    uint64_t events; /* counts, for who asks */
     uint64_t moved;
 };
 

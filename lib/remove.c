@@ -8,10 +8,9 @@
 #include "error.h"
 #include "gone.h"
 #include "retain.h"
+#include "tidy.h"
 #include "tx.h"
 #include "upkeep.h"
-
-enum { PAGE = 32 };
 
 /* ---- one stream ---- */
 
@@ -93,122 +92,14 @@ int eddy_forget(eddy_store *store, eddy_bytes stream, eddy_result *result) {
 
 /* ---- many streams ---- */
 
-struct name {
-    uint32_t len;
-    unsigned char bytes[EDDY_STREAM_MAX];
-};
-
-/* Looking through all streams by their numbers. */
-struct walk {
-    eddy_store *store;
-    eddy_bytes prefix;
-    unsigned kind;   /* what is to be done */
-    uint64_t number; /* the last one that was looked at */
-    uint64_t last;
-    struct name names[PAGE]; /* of those for which it is to be done */
-    size_t count;
-};
-
-/* Is it to be done for this stream? By the facts of now; the transaction looks again. */
-static bool wanted(const struct eddy_view *v, struct eddy_shm_stream *d, const struct walk *w) {
-    uint64_t gone;
-    eddy_bytes name = eddy_stream_name(d);
-    if (name.len < w->prefix.len ||
-        (w->prefix.len > 0 && memcmp(name.ptr, w->prefix.ptr, w->prefix.len) != 0)) {
-        return false;
-    }
-    bool removed = eddy_gone_removed(v, d);
-    if (w->kind == EDDY_CUT_FORGET) {
-        return removed;
-    }
-    return !removed && eddy_gone_versions(v, d, &gone) == 0 &&
-           gone == eddy_view_load(v, &d->version);
-}
-
-static int look_at(const struct eddy_view *v, struct eddy_trie_leaf *near, struct walk *w) {
-    eddy_word *root = &v->arena->super->streams_root;
-    eddy_word *slot;
-    uint64_t span = 0;
-    int r = eddy_trie_slot_near(v, root, w->number, near, &slot);
-    if (r == 0) {
-        r = eddy_trie_walk(v, root, w->number, &slot, &span);
-        w->number |= span ? span - 1 : 0;
-        return r < 0 ? r : 0;
-    }
-    uint64_t off = r == 1 ? eddy_view_load(v, slot) : 0;
-    struct eddy_shm_stream *d =
-        off != 0 && !EDDY_IS_TOMB(off) ? eddy_stream_at(v->arena, off) : NULL;
-    if (d && wanted(v, d, w)) {
-        eddy_bytes name = eddy_stream_name(d);
-        struct name *n = &w->names[w->count++];
-        n->len = (uint32_t)name.len;
-        eddy_copy_out(n->bytes, name.ptr, name.len);
-    }
-    return r < 0 ? r : 0;
-}
-
-/* The next names for which it is to be done. */
-static int look_on(struct walk *w) {
-    enum { LOOKS = 4096 };
-    struct eddy_context *c;
-    struct eddy_instant now = {0};
-    struct eddy_trie_leaf near = {0};
-    int r = eddy_store_writer(w->store, &c);
-    w->count = 0;
-    if (r < 0) {
-        return r;
-    }
-    eddy_instant_renew(&now, &c->thread);
-    eddy_rcu_enter(&c->thread.span);
-    r = eddy_instant_take(&now, &c->thread);
-    w->last = now.now.streams_in;
-    for (int i = 0; r == 0 && i < LOOKS && w->count < PAGE && w->number < w->last; i++) {
-        w->number++;
-        r = look_at(&now.view, &near, w);
-    }
-    eddy_rcu_leave(&c->thread.span);
-    eddy_instant_fini(&now);
-    return r;
-}
-
-/* Does it for all names that were found, in transactions whose lists need no memory of the store. */
-static int do_names(struct walk *w, eddy_tx *tx, int64_t *count) {
-    size_t most = w->kind == EDDY_CUT_FORGET ? 5 : 14;
-    for (size_t i = 0; i < w->count;) {
-        size_t n = 0;
-        int r = eddy_tx_reset(tx);
-        for (; r == 0 && n < most && i + n < w->count; n++) {
-            const struct name *name = &w->names[i + n];
-            r = eddy_tx_cut(tx, eddy_mem(name->bytes, name->len), w->kind, 0);
-        }
-        if (r == 0) {
-            r = eddy_tx_commit(tx, NULL);
-        }
-        if (r < 0) {
-            return r;
-        }
-        *count += (int64_t)n;
-        i += n;
-    }
-    return 0;
-}
-
 static int64_t many(eddy_store *store, eddy_bytes prefix, unsigned kind) {
-    int64_t count = 0;
-    eddy_tx *tx = NULL;
-    struct walk *w = calloc(1, sizeof *w);
-    if (!w) {
-        return eddy_error_set(EDDY_ENOMEM, "no memory for a list of streams");
+    struct eddy_context *c;
+    struct eddy_tidy t = {.prefix = prefix, .kind = kind};
+    int r = eddy_store_writer(store, &c);
+    while (r == 0) {
+        r = eddy_tidy_on(c, &t, UINT64_MAX);
     }
-    *w = (struct walk){.store = store, .prefix = prefix, .kind = kind};
-    int r = eddy_tx_begin(store, &tx);
-    do {
-        r = r == 0 ? look_on(w) : r;
-        r = r == 0 ? do_names(w, tx, &count) : r;
-    } while (r == 0 && w->number < w->last);
-    eddy_tx_free(tx);
-    free(w);
-    return r < 0 ? r : count;
+    return r < 0 ? r : (int64_t)t.done;
 }
 
 int64_t eddy_remove_empty(eddy_store *store, eddy_bytes prefix) {
@@ -303,14 +194,19 @@ int eddy_limits_set(eddy_store *store, const eddy_limits *limits, eddy_dropped *
             break;
         }
     } while (true);
-    if (r == 0) {
-        r = eddy_upkeep_backlog(c);
+    struct eddy_tidy t = {.kind = EDDY_CUT_LIMIT};
+    while (r == 0 && l.stream_events != 0 && (l.flags & EDDY_DROP_STREAM_EVENTS)) {
+        r = eddy_tidy_on(c, &t, UINT64_MAX);
     }
+    r = r < 0 ? r : eddy_upkeep_backlog(c);
     if (r == 0) {
         r = eddy_upkeep_totals(c, &after, NULL);
     }
     if (r < 0) {
         return r;
+    }
+    if (eddy_ring_events(&before) > eddy_ring_events(&after)) {
+        d.events = eddy_ring_events(&before) - eddy_ring_events(&after);
     }
     d.bytes = eddy_ring_bytes(&before) > eddy_ring_bytes(&after)
                   ? eddy_ring_bytes(&before) - eddy_ring_bytes(&after)

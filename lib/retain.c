@@ -267,6 +267,17 @@ static int limit_each_stream(struct eddy_plan *p, const struct eddy_batch *b, co
     return 0;
 }
 
+int eddy_retain_stream(struct eddy_plan *p, struct eddy_shm_stream *d, uint64_t version,
+                       struct eddy_attempt *t) {
+    eddy_limits l;
+    int r = eddy_retain_load(&p->view, &l);
+    if (r < 0 || l.stream_events == 0 || !(l.flags & EDDY_DROP_STREAM_EVENTS) ||
+        version <= l.stream_events) {
+        return r;
+    }
+    return eddy_cut_stream(p, d, version - l.stream_events, t);
+}
+
 static bool is_written(const struct eddy_batch *b, uint64_t desc) {
     for (uint32_t i = 0; i < b->streams.count; i++) {
         if (b->streams.at[i].desc == desc && b->streams.at[i].events > 0) {

@@ -8,6 +8,9 @@
 int eddy_retain_load(const struct eddy_view *view, eddy_limits *limits);
 /* Plans to set others. */
 int eddy_retain_set(struct eddy_plan *plan, const eddy_limits *limits, uint64_t seq);
+/* Plans to drop what a stream at this version has beyond the limit of each stream. */
+int eddy_retain_stream(struct eddy_plan *plan, struct eddy_shm_stream *stream, uint64_t version,
+                       struct eddy_attempt *attempt);
 /* Refuses the batch, or plans to drop, as the limits say. attempt->more: there is more to drop than
  * one transaction does. */
 int eddy_retain_plan(const struct eddy_committer *committer, struct eddy_batch *batch,

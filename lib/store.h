@@ -27,6 +27,8 @@ struct eddy_context {
     struct eddy_context *next; /* of the idle ones */
     struct eddy_context *next_of_all;
     uint64_t life;
+    bool tidying;
+    uint64_t forgot; /* the number of the last stream looked at for that */
     uint64_t taken;  /* extents that it had taken when it last looked what is due */
     eddy_word owner; /* eddy_store_self() of the thread that has it; 0: idle */
 };

@@ -10,6 +10,7 @@
 #include "platform.h"
 #include "reclaim.h"
 #include "retain.h"
+#include "tidy.h"
 #include "trim.h"
 #include "wait.h"
 
@@ -50,6 +51,54 @@ static void after_growth(struct eddy_context *c) {
     }
 }
 
+/* Forgets names beyond the limit, those that were made first, at most `most` of them. */
+static int forget_names(struct eddy_context *c, uint64_t most) {
+    eddy_limits l;
+    struct eddy_ring_copy now;
+    int circles = 0;
+    int r = eddy_upkeep_totals(c, &now, &l);
+    while (r >= 0 && l.names != 0 && now.names - now.streams > l.names && most > 0 && circles < 2) {
+        struct eddy_tidy t = {.kind = EDDY_CUT_FORGET, .number = c->forgot};
+        uint64_t more = now.names - now.streams - l.names;
+        r = eddy_tidy_on(c, &t, more < most ? more : most);
+        c->forgot = r == 1 ? 0 : t.number;
+        circles += r == 1;
+        most -= t.done;
+        r = r < 0 ? r : eddy_upkeep_totals(c, &now, NULL);
+    }
+    return r;
+}
+
+/* Streams that retention has emptied are removed, and names forgotten. */
+static int tidy(struct eddy_context *c, uint64_t most) {
+    struct eddy_reclaim *k = &c->reclaim;
+    int r = 0;
+    if (c->tidying) {
+        return 0; /* it commits, too */
+    }
+    c->tidying = true;
+    if (k->empty_count > 0) {
+        r = eddy_tidy_empty(c, k->empty, k->empty_count);
+        k->empty_count = 0;
+    }
+    r = r < 0 ? r : forget_names(c, most);
+    c->tidying = false;
+    return r;
+}
+
+/* All streams that have no event, where retention may have left some. */
+static int tidy_all(struct eddy_context *c) {
+    eddy_limits l;
+    struct eddy_ring_copy now;
+    struct eddy_tidy t = {.kind = EDDY_CUT_EMPTY};
+    int r = eddy_upkeep_totals(c, &now, &l);
+    bool drops = l.age_ns != 0 || (l.flags & (EDDY_DROP_EVENTS | EDDY_DROP_BYTES));
+    while (r == 0 && drops) {
+        r = eddy_tidy_on(c, &t, UINT64_MAX);
+    }
+    return r < 0 ? r : tidy(c, UINT64_MAX);
+}
+
 int eddy_upkeep_commit(struct eddy_context *c, struct eddy_batch *b, int64_t now_ns,
                        eddy_result *result) {
     struct eddy_committer committer = {
@@ -60,6 +109,7 @@ int eddy_upkeep_commit(struct eddy_context *c, struct eddy_batch *b, int64_t now
         after_cuts(c, b);
         if (eddy_reclaim_backlog(c->thread.arena) >= ENOUGH) {
             (void)eddy_reclaim_floor(&c->reclaim, SLICE + result->removed);
+            (void)tidy(c, ENOUGH);
         }
     }
     if (r == 0) {
@@ -235,6 +285,7 @@ int eddy_maintain(eddy_store *store, uint32_t flags, eddy_maintained *done) {
     if (r == 0) {
         r = eddy_upkeep_backlog(c);
     }
+    r = r < 0 ? r : tidy_all(c);
     k->scan_at = 0;
     while (r == 0 && (r = eddy_reclaim_scan(k, SCAN_SLICE)) == 0) {
     }

@@ -1,0 +1,129 @@
+/* What is to be done is judged twice: here, by the facts of now, and by the transaction that does it,
+ * as of its instant: a stream that is written meanwhile stays.
+ */
+#include "tidy.h"
+
+#include <string.h>
+
+#include "error.h"
+#include "gone.h"
+#include "upkeep.h"
+
+enum { PAGE = 14, LOOKS = 4096 };
+
+struct name {
+    uint32_t len;
+    unsigned char bytes[EDDY_STREAM_MAX];
+};
+
+/* Is it to be done for this stream? */
+static bool wanted(const struct eddy_view *v, struct eddy_shm_stream *d,
+                   const struct eddy_tidy *t) {
+    uint64_t gone;
+    eddy_bytes name = eddy_stream_name(d);
+    if (name.len < t->prefix.len ||
+        (t->prefix.len > 0 && memcmp(name.ptr, t->prefix.ptr, t->prefix.len) != 0)) {
+        return false;
+    }
+    bool removed = eddy_gone_removed(v, d);
+    if (t->kind == EDDY_CUT_FORGET || removed) {
+        return removed && t->kind == EDDY_CUT_FORGET;
+    }
+    return t->kind == EDDY_CUT_LIMIT ||
+           (eddy_gone_versions(v, d, &gone) == 0 && gone == eddy_view_load(v, &d->version));
+}
+
+static void take_name(struct name *to, const struct eddy_shm_stream *d) {
+    eddy_bytes name = eddy_stream_name(d);
+    to->len = (uint32_t)name.len;
+    eddy_copy_out(to->bytes, name.ptr, name.len);
+}
+
+/* Looks at the stream of the present number: 1 and its name, if it is wanted. */
+static int look_at(const struct eddy_view *v, struct eddy_trie_leaf *near, struct eddy_tidy *t,
+                   struct name *name) {
+    eddy_word *root = &v->arena->super->streams_root;
+    eddy_word *slot;
+    uint64_t span = 0;
+    int r = eddy_trie_slot_near(v, root, t->number, near, &slot);
+    if (r == 0) {
+        r = eddy_trie_walk(v, root, t->number, &slot, &span);
+        t->number |= span ? span - 1 : 0;
+        return r < 0 ? r : 0;
+    }
+    uint64_t off = r == 1 ? eddy_view_load(v, slot) : 0;
+    struct eddy_shm_stream *d =
+        off != 0 && !EDDY_IS_TOMB(off) ? eddy_stream_at(v->arena, off) : NULL;
+    if (r < 0 || !d || !wanted(v, d, t)) {
+        return r < 0 ? r : 0;
+    }
+    take_name(name, d);
+    return 1;
+}
+
+/* One transaction for all of the names. */
+static int do_names(struct eddy_context *c, const struct name *names, size_t count, unsigned kind) {
+    struct eddy_batch b;
+    eddy_result result;
+    int r = 0;
+    memset(&result, 0, sizeof result);
+    eddy_batch_init(&b);
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        int64_t s = eddy_batch_stream(&b, &c->store->arena, eddy_mem(names[i].bytes, names[i].len));
+        r = s < 0 ? (int)s : eddy_batch_cut(&b, (uint32_t)s, kind, 0);
+    }
+    if (r == 0 && count > 0) {
+        r = eddy_upkeep_commit(c, &b, eddy_store_now(c->store), &result);
+    }
+    eddy_batch_fini(&b);
+    return r;
+}
+
+/* As many as the list of a transaction has room for without memory of the store. */
+static size_t at_once(unsigned kind) {
+    return kind == EDDY_CUT_FORGET ? 5 : PAGE;
+}
+
+int eddy_tidy_on(struct eddy_context *c, struct eddy_tidy *t, uint64_t most) {
+    struct name names[PAGE];
+    struct eddy_instant now = {0};
+    struct eddy_trie_leaf near = {0};
+    size_t n = 0;
+    most = most < at_once(t->kind) ? most : at_once(t->kind);
+    eddy_instant_renew(&now, &c->thread);
+    eddy_rcu_enter(&c->thread.span);
+    int r = eddy_instant_take(&now, &c->thread);
+    uint64_t last = now.now.streams_in;
+    for (int i = 0; r >= 0 && i < LOOKS && n < most && t->number < last; i++) {
+        t->number++;
+        r = look_at(&now.view, &near, t, &names[n]);
+        n += r == 1;
+    }
+    eddy_rcu_leave(&c->thread.span);
+    eddy_instant_fini(&now);
+    r = r < 0 ? r : do_names(c, names, n, t->kind);
+    t->done += r == 0 ? n : 0;
+    return r < 0 ? r : t->number >= last;
+}
+
+int eddy_tidy_empty(struct eddy_context *c, const struct eddy_reclaim_stream *streams,
+                    size_t count) {
+    struct name names[PAGE];
+    struct eddy_view v = {.arena = &c->store->arena, .span = &c->thread.span, .overlay = NULL};
+    int r = 0;
+    for (size_t i = 0; r == 0 && i < count;) {
+        size_t n = 0;
+        eddy_rcu_enter(&c->thread.span);
+        for (; i < count && n < PAGE; i++) {
+            struct eddy_shm_stream *d = eddy_view_holds(&v, streams[i].desc, streams[i].tag)
+                                            ? eddy_stream_at(v.arena, streams[i].desc)
+                                            : NULL;
+            if (d) {
+                take_name(&names[n++], d);
+            }
+        }
+        eddy_rcu_leave(&c->thread.span);
+        r = do_names(c, names, n, EDDY_CUT_EMPTY);
+    }
+    return r;
+}

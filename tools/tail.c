@@ -101,7 +101,7 @@ static int next_event(struct tail *tail, eddy_event *event) {
             return EDDY_END;
         }
         if (rc == EDDY_ELAPPED) {
-            reading_say_lapped(tail->reader);
+            reading_say_lapped();
             tail->lapped = true;
         } else if (rc < 0 && rc != EDDY_EAGAIN) {
             return rc;

@@ -68,7 +68,7 @@ static int append_event(const struct args *args, const eddy_new_event *event, in
     }
     int rc = eddy_append(store, eddy_str(stream), expected, event, 1, &result);
     if (rc == EDDY_ECONFLICT) {
-        code = expect_failed(stream, expected, &result);
+        code = expect_failed(stream, expected, &result, "stored");
     } else {
         code = rc < 0 ? tool_fail(rc) : print_result(args, &result);
     }

@@ -13,22 +13,22 @@ const struct option_def cli_common_options[] = {
 };
 
 /* What create and retain have in common. */
-#define LIMIT_OPTIONS                                                                              \
-    {OPT_LIMIT_EVENTS, 0, "events", "N", NULL, "events at most; beyond, the oldest go"},           \
-        {OPT_LIMIT_BYTES, 0, "bytes", "SIZE", NULL, "memory of events at most, as 64M; the same"}, \
-        {OPT_LIMIT_STREAMS, 0, "streams", "N", NULL, "streams at most; the first made go"},        \
-        {OPT_LIMIT_STREAM_EVENTS,                                                                  \
-         0,                                                                                        \
-         "stream-events",                                                                          \
-         "N",                                                                                      \
-         NULL,                                                                                     \
-         "events of each stream at most; its oldest go"},                                          \
-        {OPT_LIMIT_NAMES, 0, "names", "N", NULL, "removed streams that stay known, at most"},      \
-        {OPT_LIMIT_AGE, 0, "age", "DURATION", NULL, "what is as old goes: 30s, 5m, 12h, 7d"},      \
-        {OPT_REFUSE, 0,    "refuse",                                                               \
-         "LIST",     NULL, "at events,bytes,streams,stream-events: refuse new ones"},              \
-    {                                                                                              \
-        OPT_DROP_WHEN_FULL, 0, "drop-when-full", NULL, NULL, "without memory the oldest go, too"   \
+#define LIMIT_OPTIONS                                                                                \
+    {OPT_LIMIT_EVENTS, 0, "events", "N", NULL, "events at most; beyond, the oldest go"},             \
+        {OPT_LIMIT_BYTES, 0, "bytes", "SIZE", NULL, "memory of events at most, as 64M; the same"},   \
+        {OPT_LIMIT_STREAMS, 0, "streams", "N", NULL, "streams at most; the first made go"},          \
+        {OPT_LIMIT_STREAM_EVENTS,                                                                    \
+         0,                                                                                          \
+         "stream-events",                                                                            \
+         "N",                                                                                        \
+         NULL,                                                                                       \
+         "events of each stream at most; its oldest go"},                                            \
+        {OPT_LIMIT_NAMES, 0, "names", "N", NULL, "removed streams that stay known, at most"},        \
+        {OPT_LIMIT_AGE, 0, "age", "DURATION", NULL, "events go when they are so old: 30s, 12h, 7d"}, \
+        {OPT_REFUSE, 0,    "refuse",                                                                 \
+         "LIST",     NULL, "at events,bytes,streams,stream-events: refuse new ones"},                \
+    {                                                                                                \
+        OPT_DROP_WHEN_FULL, 0, "drop-when-full", NULL, NULL, "without memory the oldest go, too"     \
     }
 
 static const struct option_def create_options[] = {

@@ -41,9 +41,10 @@ static const char *expected_text(int64_t expected, char *text, size_t size) {
     return text;
 }
 
-int expect_failed(const char *stream, int64_t expected, const eddy_result *result) {
+int expect_failed(const char *stream, int64_t expected, const eddy_result *result,
+                  const char *done) {
     char text[48];
-    tool_say("stream '%s': expected %s, actual version %llu; nothing was stored", stream,
-             expected_text(expected, text, sizeof text), (unsigned long long)result->actual);
+    tool_say("stream '%s': expected %s, actual version %llu; nothing was %s", stream,
+             expected_text(expected, text, sizeof text), (unsigned long long)result->actual, done);
     return EXIT_CONDITION;
 }

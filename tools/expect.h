@@ -8,7 +8,8 @@
  */
 bool expect_parse(const struct args *args, int64_t *expected);
 
-/* Says that the condition did not hold, and that nothing was done; gives the exit code. */
-int expect_failed(const char *stream, int64_t expected, const eddy_result *result);
+/* Says that the condition did not hold, and that nothing was done ("stored", "removed"); gives the exit code. */
+int expect_failed(const char *stream, int64_t expected, const eddy_result *result,
+                  const char *done);
 
 #endif

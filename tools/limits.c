@@ -1,6 +1,7 @@
 /* One table of limits, by which they are read from options and shown. */
 #include "limits.h"
 
+#include "reading.h"
 #include "tool.h"
 
 #include <stddef.h>
@@ -163,18 +164,24 @@ bool limits_change(const struct args *args, eddy_limits *limits) {
 enum { USED_UNKNOWN = -1 };
 
 /* How long ago the event happened that would go first; USED_UNKNOWN if there is none. */
-static int64_t oldest_age(eddy_store *store, uint64_t first) {
+static int64_t oldest_age(eddy_store *store) {
+    eddy_select select = EDDY_SELECT_INIT;
+    eddy_reader *reader;
     eddy_event event;
     struct timespec now;
     int64_t age = USED_UNKNOWN;
-    eddy_buffer *buffer = first ? eddy_buffer_create() : NULL;
+    bool lapped = false;
+    select.limit = 1;
+    if (eddy_reader_open(store, &select, &reader) < 0) {
+        return age;
+    }
     clock_gettime(CLOCK_REALTIME, &now);
-    if (buffer && eddy_get(store, first, buffer, &event) >= 0 &&
+    if (reading_next(reader, &event, &lapped) == EDDY_EVENT &&
         !__builtin_sub_overflow((int64_t)now.tv_sec * 1000000000 + now.tv_nsec, event.time_ns,
                                 &age)) {
         age = age < 0 ? 0 : age;
     }
-    eddy_buffer_destroy(buffer);
+    eddy_reader_close(reader);
     return age;
 }
 
@@ -187,7 +194,7 @@ static int64_t used_of(struct look *look, const struct limit *limit, const eddy_
     case OPT_LIMIT_STREAMS:
         return (int64_t)facts->streams;
     case OPT_LIMIT_AGE:
-        return oldest_age(look->store, facts->first);
+        return oldest_age(look->store);
     default:
         return USED_UNKNOWN;
     }
@@ -198,7 +205,8 @@ static void put_value(struct look *look, const struct limit *limit, uint64_t val
     char size[32];
     if (limit->kind == LIMIT_AGE) {
         int64_t ns = (int64_t)value;
-        when_duration(round && ns > 1000000000 ? ns - ns % 1000000000 : ns, text);
+        int64_t unit = ns > 1000000000 ? 1000000000 : 1000000;
+        when_duration(round ? ns - ns % unit : ns, text);
         out_str(&look->out, text);
     } else if (limit->kind == LIMIT_SIZE && value >= 1024) {
         out_str(&look->out, tool_size(value, size));

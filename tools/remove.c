@@ -145,7 +145,7 @@ static int preview(const struct args *args, eddy_store *store, int64_t expected,
     eddy_result result = {.actual = rc < 0 ? 0 : facts.version};
     if ((expected == EDDY_NONE && rc >= 0) ||
         (expected > 0 && (rc < 0 || (uint64_t)expected != facts.version))) {
-        return expect_failed(args->positional[0], expected, &result);
+        return expect_failed(args->positional[0], expected, &result, "removed");
     }
     uint64_t gone = facts.version - facts.count;
     uint64_t to = version < facts.version ? version : facts.version;
@@ -163,7 +163,7 @@ static int fail_one(const struct args *args, int rc, int64_t expected, const edd
         tool_say("there is no stream '%s'", args->positional[0]);
         return EXIT_NOT_FOUND;
     }
-    return expect_failed(args->positional[0], expected, result);
+    return expect_failed(args->positional[0], expected, result, "removed");
 }
 
 static int truncate_stream(const struct args *args, eddy_store *store, int64_t expected,

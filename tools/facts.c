@@ -122,11 +122,12 @@ static void stream_json(struct out *out, const eddy_stream_facts *facts) {
     out_char(out, '{');
     out_json_name(out, "stream", eddy_mem(facts->name, facts->name_len));
     out_printf(out,
-               ",\"version\":%llu,\"count\":%llu,\"first_offset\":%llu,\"last_offset\":%llu,"
+               ",\"version\":%llu,\"count\":%llu,\"first_version\":%llu,\"first_offset\":%llu,"
+               "\"last_offset\":%llu,"
                "\"bytes\":%llu}\n",
                (unsigned long long)facts->version, (unsigned long long)facts->count,
-               (unsigned long long)facts->first_offset, (unsigned long long)facts->last_offset,
-               (unsigned long long)facts->bytes);
+               (unsigned long long)facts->first_version, (unsigned long long)facts->first_offset,
+               (unsigned long long)facts->last_offset, (unsigned long long)facts->bytes);
 }
 
 static void stream_text(struct out *out, const eddy_stream_facts *facts, bool first) {

@@ -120,7 +120,7 @@ static int print_tail(struct tail *tail) {
     if (rc == EDDY_ETIMEDOUT) {
         tool_say("the time given by --timeout is over, after %llu events",
                  (unsigned long long)tail->printer.count);
-        return EXIT_TIMED_OUT;
+        return tail->lapped ? EXIT_LAPPED : EXIT_TIMED_OUT;
     }
     if (rc < 0) {
         return tool_fail(rc);

@@ -247,7 +247,7 @@ static const struct option_def forget_options[] = {
     OPTIONS_END,
 };
 static const char *const forget_examples[] = {
-    "eddy forget user-1                     (written again, it begins with version 1)",
+    "eddy forget user-1                     (written again, it begins anew)",
     "eddy forget 'user-*' --dry-run",
     "eddy forget 'user-*' --yes",
     NULL,

@@ -167,7 +167,7 @@ Test(remove_tool, a_reader_says_what_is_gone_and_goes_on, .timeout = 60) {
 Test(remove_tool, a_follower_that_was_overtaken_goes_on, .timeout = 60) {
     make_eleven();
     SHELL(0, "[1,2,3,4,5,6,7,8,9,10,11,29,30,31] 10",
-          "eddy tail -f --after-offset 0 -c 14 -o jsonl >$DIR/out 2>$DIR/err & "
+          ": >$DIR/out; eddy tail -f --after-offset 0 -c 14 -o jsonl >>$DIR/out 2>$DIR/err & "
           "while test $(wc -l <$DIR/out) -lt 11; do eddy who >/dev/null; done; kill -STOP $!; "
           "eddy retain --events 3 >/dev/null; "
           "for i in $(seq 20); do eddy append c $i; done >/dev/null; kill -CONT $!; wait $!; "
@@ -177,8 +177,10 @@ Test(remove_tool, a_follower_that_was_overtaken_goes_on, .timeout = 60) {
 
 /* Of each event a follower either says what it is, or that it is gone. */
 Test(remove_tool, a_follower_accounts_for_every_event_while_others_remove, .timeout = 120) {
-    SHELL(0, "20001 of 20001\n",
-          "eddy create; eddy tail -f --after-offset 0 -o jsonl >$DIR/out 2>$DIR/err & tail=$!; "
+    SHELL(0, "20002 of 20002\n",
+          "eddy append begin x >/dev/null; "
+          "eddy tail -f --after-offset 0 -o jsonl >$DIR/out 2>$DIR/err & tail=$!; "
+          "while ! test -s $DIR/out; do eddy who >/dev/null; done; "
           "seq 10001 30000 | sed 's/\\(.*\\)\\(..\\)$/{\"stream\":\"s-\\2\",\"data\":\"\\1\"}/' | "
           "eddy import --batch 3 >/dev/null & import=$!; "
           "for i in 1 2 3 4 5 6 7 8; do eddy delete 's-1*' --yes; eddy truncate s-22 $((9 * i)); "

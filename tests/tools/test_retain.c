@@ -135,7 +135,7 @@ Test(retain_tool, age_lets_go_and_maintain_does_it_at_once, .timeout = 60) {
          "1d", "-o", "json");
     SHELL(0, "[2]\n", "eddy read -o jsonl | jq -sc 'map(.offset)'");
     SHELL(0, "true", "eddy info -o json | jq '.limits.age_ns.used < 60000000000'");
-    RUNS(0, "gone: 0 events", NULL, "retain", "--age", "1ms", "--dry-run");
+    RUNS(0, "would go: 1 events, 40 B", NULL, "retain", "--age", "1ms", "--dry-run");
 }
 
 Test(retain_tool, maintain_and_trim_say_what_was_done, .timeout = 60) {
@@ -151,7 +151,7 @@ Test(retain_tool, maintain_and_trim_say_what_was_done, .timeout = 60) {
 Test(retain_tool, a_dead_process_is_told_of_and_cleared_up_after, .timeout = 60) {
     make_events(3);
     SHELL(0, "[\"eddy\",true,1]",
-          "eddy tail -f -n 100 >$DIR/out & "
+          ": >$DIR/out; eddy tail -f -n 100 >>$DIR/out & "
           "while test $(wc -l <$DIR/out) -lt 3; do eddy who >/dev/null; done; "
           "eddy who -o jsonl | jq -c \"select(.pid == $!) | [.command, .alive, .readers]\"; "
           "eddy who >$DIR/who; kill -KILL $!; wait $! 2>/dev/null; true");

@@ -1,34 +1,12 @@
 /* eddy append: one event to a stream, under a condition if one is given. */
 #include "commands.h"
+#include "expect.h"
 #include "input.h"
 #include "json.h"
 #include "out.h"
 #include "tool.h"
 
 #include <stdlib.h>
-
-static bool parse_expect(const struct args *args, int64_t *expected) {
-    const char *text = args->value[OPT_EXPECT];
-    uint64_t version;
-    *expected = EDDY_ANY;
-    if (!args->given[OPT_EXPECT] || strcmp(text, "any") == 0) {
-        return true;
-    }
-    if (strcmp(text, "none") == 0) {
-        *expected = EDDY_NONE;
-        return true;
-    }
-    if (strcmp(text, "exists") == 0) {
-        *expected = EDDY_EXISTS;
-        return true;
-    }
-    if (!cli_parse_u64(text, INT64_MAX, &version)) {
-        cli_usage(args, "option '--expect' is any, none, exists or a version, not '%s'", text);
-        return false;
-    }
-    *expected = (int64_t)version;
-    return true;
-}
 
 /* The data: as the command line has it, or all of the standard input. *to_free is for free(). */
 static int take_data(const struct args *args, eddy_bytes *data, char **to_free) {
@@ -52,24 +30,6 @@ static int take_data(const struct args *args, eddy_bytes *data, char **to_free) 
     }
     *data = eddy_mem(*to_free, len);
     return EXIT_OK;
-}
-
-static const char *expected_text(int64_t expected, char *text, size_t size) {
-    if (expected == EDDY_NONE) {
-        return "none (version 0)";
-    }
-    if (expected == EDDY_EXISTS) {
-        return "exists (version 1 or more)";
-    }
-    out_format(text, size, "version %lld", (long long)expected);
-    return text;
-}
-
-static int say_conflict(const char *stream, int64_t expected, const eddy_result *result) {
-    char text[48];
-    tool_say("stream '%s': expected %s, actual version %llu; nothing was stored", stream,
-             expected_text(expected, text, sizeof text), (unsigned long long)result->actual);
-    return EXIT_CONDITION;
 }
 
 static int print_result(const struct args *args, const eddy_result *result) {
@@ -108,7 +68,7 @@ static int append_event(const struct args *args, const eddy_new_event *event, in
     }
     int rc = eddy_append(store, eddy_str(stream), expected, event, 1, &result);
     if (rc == EDDY_ECONFLICT) {
-        code = say_conflict(stream, expected, &result);
+        code = expect_failed(stream, expected, &result, "stored");
     } else {
         code = rc < 0 ? tool_fail(rc) : print_result(args, &result);
     }
@@ -118,10 +78,10 @@ static int append_event(const struct args *args, const eddy_new_event *event, in
 
 int run_append(const struct args *args) {
     eddy_new_event event;
-    int64_t expected;
+    int64_t expected = EDDY_ANY;
     char *to_free = NULL;
     memset(&event, 0, sizeof event);
-    if (!parse_expect(args, &expected) || !take_event(args, &event)) {
+    if (!expect_parse(args, &expected) || !take_event(args, &event)) {
         return EXIT_USAGE;
     }
     size_t len = strlen(args->positional[0]);

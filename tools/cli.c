@@ -86,13 +86,30 @@ const char *cli_nearest(const char *word, const char *const *words) {
 }
 
 /* Words that other tools use. */
-static const char *const other_words[][2] = {
-    {"cat", "read"},       {"dump", "read"},        {"export", "read -o jsonl"},
-    {"list", "ls"},        {"delete", "rm"},        {"remove", "rm"},
-    {"write", "append"},   {"put", "append"},       {"publish", "append"},
-    {"follow", "tail -f"}, {"watch", "tail -f"},    {"verify", "check"},
-    {"members", "who"},    {"show", "info"},        {"load", "import"},
-    {"new", "create"},     {"subscribe", "tail -f"}};
+static const char *const other_words[][2] = {{"cat", "read"},
+                                             {"dump", "read"},
+                                             {"export", "read -o jsonl"},
+                                             {"list", "ls"},
+                                             {"remove", "rm STORE' or 'delete STREAM"},
+                                             {"write", "append"},
+                                             {"put", "append"},
+                                             {"publish", "append"},
+                                             {"follow", "tail -f"},
+                                             {"watch", "tail -f"},
+                                             {"verify", "check"},
+                                             {"members", "who"},
+                                             {"show", "info"},
+                                             {"load", "import"},
+                                             {"new", "create"},
+                                             {"subscribe", "tail -f"},
+                                             {"limit", "retain"},
+                                             {"limits", "retain"},
+                                             {"expire", "retain"},
+                                             {"purge", "delete"},
+                                             {"vacuum", "maintain"},
+                                             {"compact", "maintain"},
+                                             {"gc", "maintain"},
+                                             {"tombstone", "delete"}};
 
 static int unknown_command(const char *word) {
     const char *names[WORDS_MAX];
@@ -368,6 +385,15 @@ bool cli_time(const struct args *args, enum option_id id, int64_t *ns) {
         cli_usage(args, "option '--%s': '%s': %s", option_name(args, id), args->value[id], why);
     }
     return !why;
+}
+
+bool cli_duration(const struct args *args, enum option_id id, int64_t *ns) {
+    if (!args->given[id] || when_parse_duration(args->value[id], ns)) {
+        return true;
+    }
+    cli_usage(args, "option '--%s' wants a duration as 50ms, 30s, 5m, 12h, 7d or 1h30m, not '%s'",
+              option_name(args, id), args->value[id]);
+    return false;
 }
 
 bool cli_output_is(const struct args *args, const char *format) {

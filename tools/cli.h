@@ -45,6 +45,20 @@ enum option_id {
     OPT_THREADS,
     OPT_IF_MISSING,
     OPT_FORCE,
+    OPT_YES,
+    OPT_DRY_RUN,
+    OPT_FORGET,
+    OPT_TRIM,
+    OPT_LIMIT_EVENTS,
+    OPT_LIMIT_BYTES,
+    OPT_LIMIT_STREAMS,
+    OPT_LIMIT_STREAM_EVENTS,
+    OPT_LIMIT_NAMES,
+    OPT_LIMIT_AGE,
+    OPT_REFUSE,
+    OPT_DROP,
+    OPT_DROP_WHEN_FULL,
+    OPT_NO_LIMITS,
     OPT_IDS
 };
 
@@ -106,6 +120,8 @@ bool cli_u64(const struct args *args, enum option_id id, uint64_t min, uint64_t 
 bool cli_size(const struct args *args, enum option_id id, uint64_t *value);
 /* The same for times: RFC 3339, @seconds, nanoseconds, or back from now as "-5m". */
 bool cli_time(const struct args *args, enum option_id id, int64_t *ns);
+/* The same for durations, as "30s" or "1h30m", or "0". */
+bool cli_duration(const struct args *args, enum option_id id, int64_t *ns);
 
 /* A whole number in text; false if it is none or greater than max. */
 bool cli_parse_u64(const char *text, uint64_t max, uint64_t *value);

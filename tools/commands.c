@@ -12,18 +12,38 @@ const struct option_def cli_common_options[] = {
     OPTIONS_END,
 };
 
+/* What create and retain have in common. */
+#define LIMIT_OPTIONS                                                                                \
+    {OPT_LIMIT_EVENTS, 0, "events", "N", NULL, "events at most; beyond, the oldest go"},             \
+        {OPT_LIMIT_BYTES, 0, "bytes", "SIZE", NULL, "memory of events at most, as 64M; the same"},   \
+        {OPT_LIMIT_STREAMS, 0, "streams", "N", NULL, "streams at most; the first made go"},          \
+        {OPT_LIMIT_STREAM_EVENTS,                                                                    \
+         0,                                                                                          \
+         "stream-events",                                                                            \
+         "N",                                                                                        \
+         NULL,                                                                                       \
+         "events of each stream at most; its oldest go"},                                            \
+        {OPT_LIMIT_NAMES, 0, "names", "N", NULL, "removed streams that stay known, at most"},        \
+        {OPT_LIMIT_AGE, 0, "age", "DURATION", NULL, "events go when they are so old: 30s, 12h, 7d"}, \
+        {OPT_REFUSE, 0,    "refuse",                                                                 \
+         "LIST",     NULL, "at events,bytes,streams,stream-events: refuse new ones"},                \
+    {                                                                                                \
+        OPT_DROP_WHEN_FULL, 0, "drop-when-full", NULL, NULL, "without memory the oldest go, too"     \
+    }
+
 static const struct option_def create_options[] = {
     {OPT_CAP, 0, "cap", "SIZE", NULL, "memory at most, from 4M (default 64G; taken as needed)"},
     {OPT_MODE, 0, "mode", "OCTAL", NULL, "permissions of the file (default 600)"},
     {OPT_MEMBERS, 0, "members", "N", NULL, "processes at once, at most (default 128)"},
     {OPT_THREADS, 0, "threads", "N", NULL, "threads at once, over all of them (default 256)"},
     {OPT_IF_MISSING, 0, "if-missing", NULL, NULL, "do nothing if there is one already"},
+    LIMIT_OPTIONS,
     OPTIONS_END,
 };
 static const char *const create_examples[] = {
     "eddy create orders",
     "eddy create orders --cap 2G --mode 660",
-    "eddy create ./orders.eddy",
+    "eddy create ./orders.eddy --events 100000 --age 7d",
     NULL,
 };
 
@@ -191,6 +211,97 @@ static const char *const who_examples[] = {
     NULL,
 };
 
+static const struct option_def truncate_options[] = {
+    {OPT_EXPECT, 'x', "expect", "VERSION", NULL, "only if this is the stream's version now"},
+    {OPT_DRY_RUN, 0, "dry-run", NULL, NULL, "show what would go, and change nothing"},
+    {OPT_OUTPUT, 'o', "output", "FORM", "text|json|jsonl", "text (default) or json"},
+    OPTIONS_END,
+};
+static const char *const truncate_examples[] = {
+    "eddy truncate user-1 10                (versions 1 to 10 go)",
+    "eddy truncate user-1 10 --dry-run",
+    "eddy truncate user-1 10 --expect 12",
+    NULL,
+};
+
+static const struct option_def delete_options[] = {
+    {OPT_EXPECT, 'x', "expect", "VERSION", NULL, "only if this is the stream's version now"},
+    {OPT_YES, 0, "yes", NULL, NULL, "do it for a prefix without asking"},
+    {OPT_DRY_RUN, 0, "dry-run", NULL, NULL, "show what would go, and change nothing"},
+    {OPT_EXACT, 0, "exact", NULL, NULL, "a * at the end belongs to the stream's name"},
+    {OPT_OUTPUT, 'o', "output", "FORM", "text|json|jsonl", "text (default) or json"},
+    OPTIONS_END,
+};
+static const char *const delete_examples[] = {
+    "eddy delete user-1                     (written again, its versions go on)",
+    "eddy delete 'user-*' --dry-run",
+    "eddy delete 'user-*' --yes",
+    NULL,
+};
+
+static const struct option_def forget_options[] = {
+    {OPT_YES, 0, "yes", NULL, NULL, "do it for a prefix without asking"},
+    {OPT_DRY_RUN, 0, "dry-run", NULL, NULL, "show what would go, and change nothing"},
+    {OPT_EXACT, 0, "exact", NULL, NULL, "a * at the end belongs to the stream's name"},
+    {OPT_OUTPUT, 'o', "output", "FORM", "text|json|jsonl", "text (default) or json"},
+    OPTIONS_END,
+};
+static const char *const forget_examples[] = {
+    "eddy forget user-1                     (written again, it begins anew)",
+    "eddy forget 'user-*' --dry-run",
+    "eddy forget 'user-*' --yes",
+    NULL,
+};
+
+static const struct option_def clean_options[] = {
+    {OPT_FORGET, 0, "forget", NULL, NULL, "then forget all removed streams, of the prefix"},
+    {OPT_DRY_RUN, 0, "dry-run", NULL, NULL, "show what would go, and change nothing"},
+    {OPT_OUTPUT, 'o', "output", "FORM", "text|json|jsonl", "text (default) or json"},
+    OPTIONS_END,
+};
+static const char *const clean_examples[] = {
+    "eddy clean",
+    "eddy clean 'user-*' --dry-run",
+    "eddy clean --forget",
+    NULL,
+};
+
+static const struct option_def retain_options[] = {
+    LIMIT_OPTIONS,
+    {OPT_DROP, 0, "drop", "LIST", NULL, "at these (also: full) the oldest go (the default)"},
+    {OPT_NO_LIMITS, 0, "none", NULL, NULL, "no limits, but for those that are given"},
+    {OPT_DRY_RUN, 0, "dry-run", NULL, NULL, "show what would go, and change nothing"},
+    {OPT_OUTPUT, 'o', "output", "FORM", "text|json|jsonl", "text (default) or json"},
+    OPTIONS_END,
+};
+static const char *const retain_examples[] = {
+    "eddy retain                            (shows the limits)",
+    "eddy retain --events 100000 --age 7d --dry-run",
+    "eddy retain --bytes 64M --refuse bytes; eddy retain --events 0",
+    NULL,
+};
+
+static const struct option_def maintain_options[] = {
+    {OPT_TRIM, 0, "trim", NULL, NULL, "give free memory back to the system as well"},
+    {OPT_OUTPUT, 'o', "output", "FORM", "text|json|jsonl", "text (default) or json"},
+    OPTIONS_END,
+};
+static const char *const maintain_examples[] = {
+    "eddy maintain",
+    "eddy maintain orders --trim",
+    NULL,
+};
+
+static const struct option_def trim_options[] = {
+    {OPT_OUTPUT, 'o', "output", "FORM", "text|json|jsonl", "text (default) or json"},
+    OPTIONS_END,
+};
+static const char *const trim_examples[] = {
+    "eddy trim",
+    "eddy trim orders -o json",
+    NULL,
+};
+
 static const char *const check_examples[] = {
     "eddy check",
     "eddy check orders",
@@ -214,7 +325,7 @@ static const struct option_def no_options[] = {OPTIONS_END};
 const struct command cli_commands[] = {
     {"create", "makes a store", "[STORE]", 0, 1, create_options, create_examples, run_create},
     {"ls", "lists the stores", "", 0, 0, ls_options, ls_examples, run_ls},
-    {"info", "shows a store: its size, events and streams", "[STORE]", 0, 1, info_options,
+    {"info", "shows a store: its size, events, streams, limits", "[STORE]", 0, 1, info_options,
      info_examples, run_info},
     {"rm", "removes a store that no process has open", "[STORE]", 0, 1, rm_options, rm_examples,
      run_rm},
@@ -230,6 +341,20 @@ const struct command cli_commands[] = {
      tail_examples, run_tail},
     {"streams", "lists streams in byte order", "[STREAM|PREFIX*]", 0, 1, streams_options,
      streams_examples, run_streams},
+    {"truncate", "removes the events of a stream up to a version", "STREAM VERSION", 2, 2,
+     truncate_options, truncate_examples, run_truncate},
+    {"delete", "removes streams with all their events", "STREAM|PREFIX*", 1, 1, delete_options,
+     delete_examples, run_delete},
+    {"forget", "removes streams, and that they ever were", "STREAM|PREFIX*", 1, 1, forget_options,
+     forget_examples, run_forget},
+    {"clean", "removes streams that have no event", "[PREFIX*]", 0, 1, clean_options,
+     clean_examples, run_clean},
+    {"retain", "shows what a store may hold, or sets it", "[STORE]", 0, 1, retain_options,
+     retain_examples, run_retain},
+    {"maintain", "takes back at once the memory of what is gone", "[STORE]", 0, 1, maintain_options,
+     maintain_examples, run_maintain},
+    {"trim", "does so, and gives free memory back to the system", "[STORE]", 0, 1, trim_options,
+     trim_examples, run_trim},
     {"stats", "shows counters since the store was made", "[STORE]", 0, 1, stats_options,
      stats_examples, run_stats},
     {"who", "lists the processes that have a store open", "[STORE]", 0, 1, who_options,

@@ -13,9 +13,19 @@ int run_help(const struct args *args);
 /* facts.c */
 int run_info(const struct args *args);
 int run_stats(const struct args *args);
-int run_who(const struct args *args);
 int run_check(const struct args *args);
 int run_streams(const struct args *args);
+/* who.c */
+int run_who(const struct args *args);
+/* remove.c */
+int run_truncate(const struct args *args);
+int run_delete(const struct args *args);
+int run_forget(const struct args *args);
+int run_clean(const struct args *args);
+/* retain.c */
+int run_retain(const struct args *args);
+int run_maintain(const struct args *args);
+int run_trim(const struct args *args);
 /* import.c, append.c, read.c, tail.c */
 int run_import(const struct args *args);
 int run_append(const struct args *args);

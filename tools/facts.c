@@ -1,133 +1,8 @@
-/* eddy info, stats, who, check, streams: looking in, without writing. */
+/* eddy info, stats, check, streams: looking in, without writing. */
 #include "commands.h"
-#include "json.h"
-#include "out.h"
+#include "limits.h"
+#include "look.h"
 #include "tool.h"
-#include "when.h"
-
-#include <stdlib.h>
-
-/* What these commands work with. */
-struct look {
-    const struct args *args;
-    eddy_store *store;
-    struct out out;
-    bool json;
-    uint64_t found;         /* rows or faults shown */
-    eddy_stream_facts last; /* the last stream shown: where to go on */
-    struct when_cache cache;
-};
-
-/* Opens the store for looking, and the output. Gives an exit code. */
-static int look_open(struct look *look, const struct args *args, const char *positional) {
-    const char *name;
-    memset(look, 0, sizeof *look);
-    look->args = args;
-    look->json = args->given[OPT_OUTPUT] && !cli_output_is(args, "text");
-    if (!tool_store_name(args, positional, &name)) {
-        return EXIT_USAGE;
-    }
-    int code = tool_open_read_only(args, name, &look->store);
-    if (code != EXIT_OK) {
-        return code;
-    }
-    code = out_open(&look->out);
-    if (code != EXIT_OK) {
-        eddy_close(look->store);
-    }
-    return code;
-}
-
-static int look_close(struct look *look, int code) {
-    int written = out_close(&look->out);
-    eddy_close(look->store);
-    return code == EXIT_OK ? written : code;
-}
-
-/* The name that the store was opened by. */
-static void put_store_name(struct look *look) {
-    const struct args *args = look->args;
-    const char *variable = getenv("EDDY_STORE");
-    const char *name = args->positional_count > 0 ? args->positional[0] : args->value[OPT_STORE];
-    if (!name) {
-        name = variable && *variable ? variable : "default";
-    }
-    if (look->json) {
-        OUT_LITERAL(&look->out, "{");
-        out_json_name(&look->out, "store", eddy_str(name));
-    } else {
-        out_printf(&look->out, "%-16s ", "store");
-        out_text(&look->out, eddy_str(name));
-        out_char(&look->out, '\n');
-    }
-}
-
-static const char *store_argument(const struct args *args) {
-    return args->positional_count > 0 ? args->positional[0] : NULL;
-}
-
-static void put_time(struct look *look, int64_t ns) {
-    char text[WHEN_ROOM];
-    size_t n = look->json ? when_json(&look->cache, ns, text)
-                          : when_text(&look->cache, ns, look->args->given[OPT_UTC], text);
-    out_bytes(&look->out, text, n);
-}
-
-/* ---- numbers with names, as lines or as a JSON object ---- */
-
-struct fact {
-    const char *name;
-    size_t at; /* where in the struct */
-    enum { FACT_U64, FACT_U32, FACT_BYTES, FACT_TIME, FACT_BOOL } kind;
-};
-
-static void put_fact(struct look *look, const struct fact *fact, const char *base) {
-    const char *p = base + fact->at;
-    uint64_t number = 0;
-    int64_t ns = 0;
-    char size[32];
-    if (fact->kind == FACT_TIME) {
-        memcpy(&ns, p, sizeof ns);
-        out_str(&look->out, look->json && ns ? "\"" : "");
-        if (ns) {
-            put_time(look, ns);
-        } else {
-            out_str(&look->out, look->json ? "null" : "-");
-        }
-        out_str(&look->out, look->json && ns ? "\"" : "");
-        return;
-    }
-    if (fact->kind == FACT_BOOL) {
-        out_str(&look->out, *(const bool *)p ? "true" : "false");
-        return;
-    }
-    if (fact->kind == FACT_U32) {
-        uint32_t small;
-        memcpy(&small, p, sizeof small);
-        number = small;
-    } else {
-        memcpy(&number, p, sizeof number);
-    }
-    out_u64(&look->out, number);
-    if (fact->kind == FACT_BYTES && !look->json && number >= 1024) {
-        out_printf(&look->out, "  (%s)", tool_size(number, size));
-    }
-}
-
-static void put_facts(struct look *look, const struct fact *facts, const void *base) {
-    struct out *out = &look->out;
-    put_store_name(look);
-    for (const struct fact *fact = facts; fact->name; fact++) {
-        if (look->json) {
-            out_printf(out, ",\"%s\":", fact->name);
-        } else {
-            out_printf(out, "%-16s ", fact->name);
-        }
-        put_fact(look, fact, base);
-        out_str(out, look->json ? "" : "\n");
-    }
-    out_str(out, look->json ? "}\n" : "");
-}
 
 int run_info(const struct args *args) {
     static const struct fact shown[] = {
@@ -150,7 +25,7 @@ int run_info(const struct args *args) {
     struct look look;
     eddy_facts facts = {.size = sizeof facts};
     unsigned tries = 0;
-    int code = look_open(&look, args, store_argument(args));
+    int code = look_open(&look, args, look_store_argument(args));
     if (code != EXIT_OK) {
         return code;
     }
@@ -161,7 +36,10 @@ int run_info(const struct args *args) {
     if (rc < 0) {
         code = tool_fail(rc);
     } else {
-        put_facts(&look, shown, &facts);
+        look_begin(&look);
+        look_facts(&look, shown, &facts);
+        code = limits_show(&look);
+        look_end(&look);
     }
     return look_close(&look, code);
 }
@@ -184,7 +62,7 @@ int run_stats(const struct args *args) {
     struct look look;
     eddy_counts counts = {.size = sizeof counts};
     unsigned tries = 0;
-    int code = look_open(&look, args, store_argument(args));
+    int code = look_open(&look, args, look_store_argument(args));
     if (code != EXIT_OK) {
         return code;
     }
@@ -195,66 +73,11 @@ int run_stats(const struct args *args) {
     if (rc < 0) {
         code = tool_fail(rc);
     } else {
-        put_facts(&look, shown, &counts);
+        look_begin(&look);
+        look_facts(&look, shown, &counts);
+        look_end(&look);
     }
     return look_close(&look, code);
-}
-
-/* ---- who ---- */
-
-static int member_json(struct look *look, const eddy_member_facts *facts) {
-    struct out *out = &look->out;
-    out_printf(out, "{\"slot\":%u,\"generation\":%u,\"pid\":%u,\"pidns\":%llu,\"uid\":%u,",
-               facts->slot, facts->generation, facts->pid, (unsigned long long)facts->pidns,
-               facts->uid);
-    out_json_name(out, "command", eddy_str(facts->command));
-    out_printf(out, ",\"alive\":%s,\"fences\":%s,\"since\":\"", facts->alive ? "true" : "false",
-               facts->fences ? "true" : "false");
-    put_time(look, facts->since_ns);
-    out_printf(out,
-               "\",\"threads\":%u,\"inside\":%u,\"readers\":%u,\"position\":%llu,\"pinned\":%llu,"
-               "\"owned\":%llu}\n",
-               facts->threads, facts->inside, facts->readers, (unsigned long long)facts->position,
-               (unsigned long long)facts->pinned, (unsigned long long)facts->owned);
-    return out->failed;
-}
-
-static int member_one(void *arg, const eddy_member_facts *facts) {
-    struct look *look = arg;
-    struct out *out = &look->out;
-    if (facts->self) {
-        return 0;
-    }
-    if (look->json) {
-        return member_json(look, facts);
-    }
-    if (look->found++ == 0) {
-        out_printf(out, "%7s  %-5s %5s  %7s %7s  %9s  %10s  %-29s  %s\n", "pid", "state", "uid",
-                   "threads", "readers", "position", "owned", "since", "command");
-    }
-    char size[32];
-    out_printf(out, "%7u  %-5s %5u  %7u %7u  %9llu  %10s  ", facts->pid,
-               facts->alive ? "alive" : "dead", facts->uid, facts->threads, facts->readers,
-               (unsigned long long)facts->position, tool_size(facts->owned, size));
-    put_time(look, facts->since_ns);
-    OUT_LITERAL(out, "  ");
-    out_text(out, eddy_str(facts->command));
-    out_char(out, '\n');
-    return out->failed;
-}
-
-int run_who(const struct args *args) {
-    struct look look;
-    unsigned tries = 0;
-    int code = look_open(&look, args, store_argument(args));
-    if (code != EXIT_OK) {
-        return code;
-    }
-    int rc;
-    do {
-        rc = eddy_members(look.store, member_one, &look);
-    } while (tool_again(rc, &tries));
-    return look_close(&look, rc < 0 ? tool_fail(rc) : EXIT_OK);
 }
 
 /* ---- check ---- */
@@ -272,7 +95,7 @@ int run_check(const struct args *args) {
     struct look look;
     eddy_facts facts = {.size = sizeof facts};
     unsigned tries = 0;
-    int code = look_open(&look, args, store_argument(args));
+    int code = look_open(&look, args, look_store_argument(args));
     if (code != EXIT_OK) {
         return code;
     }
@@ -299,11 +122,12 @@ static void stream_json(struct out *out, const eddy_stream_facts *facts) {
     out_char(out, '{');
     out_json_name(out, "stream", eddy_mem(facts->name, facts->name_len));
     out_printf(out,
-               ",\"version\":%llu,\"count\":%llu,\"first_offset\":%llu,\"last_offset\":%llu,"
+               ",\"version\":%llu,\"count\":%llu,\"first_version\":%llu,\"first_offset\":%llu,"
+               "\"last_offset\":%llu,"
                "\"bytes\":%llu}\n",
                (unsigned long long)facts->version, (unsigned long long)facts->count,
-               (unsigned long long)facts->first_offset, (unsigned long long)facts->last_offset,
-               (unsigned long long)facts->bytes);
+               (unsigned long long)facts->first_version, (unsigned long long)facts->first_offset,
+               (unsigned long long)facts->last_offset, (unsigned long long)facts->bytes);
 }
 
 static void stream_text(struct out *out, const eddy_stream_facts *facts, bool first) {

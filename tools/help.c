@@ -10,7 +10,7 @@ static const char *const exit_codes[] = {
     "1   it failed: bad input, an input or output error",
     "2   the command line is not understood",
     "3   there is no such store, stream or event",
-    "4   a condition did not hold (append --expect); nothing was stored",
+    "4   a condition did not hold (--expect); nothing was stored or removed",
     "5   the store is damaged, or the file is no store",
     "6   no memory is left in the store or its file system, or a limit would be passed",
     "7   permission denied",

@@ -3,8 +3,6 @@
 
 #include "tool.h"
 
-#include <string.h>
-
 /* "users-*" is a prefix, "users-1" a stream; with --exact the last star is part of the name. */
 static void take_stream(const struct args *args, eddy_select *select) {
     if (args->positional_count == 0) {
@@ -56,14 +54,8 @@ bool reading_select(const struct args *args, eddy_select *select) {
            cli_u64(args, OPT_TO_OFFSET, 1, UINT64_MAX, &select->to_offset);
 }
 
-void reading_say_lapped(eddy_reader *reader) {
-    eddy_position position;
-    if (eddy_reader_position(reader, &position) < 0) {
-        tool_say("events that were to be read are gone");
-        return;
-    }
-    tool_say("events %llu to %llu are gone; going on behind them",
-             (unsigned long long)position.lapped_from, (unsigned long long)position.lapped_to);
+void reading_say_lapped(void) {
+    tool_say("%s; going on behind them", eddy_errmsg());
 }
 
 int reading_next(eddy_reader *reader, eddy_event *event, bool *lapped) {
@@ -71,7 +63,7 @@ int reading_next(eddy_reader *reader, eddy_event *event, bool *lapped) {
     for (;;) {
         int rc = eddy_reader_next(reader, event);
         if (rc == EDDY_ELAPPED) {
-            reading_say_lapped(reader);
+            reading_say_lapped();
             *lapped = true;
         } else if (!tool_again(rc, &tries)) {
             return rc;

@@ -12,7 +12,7 @@ bool reading_select(const struct args *args, eddy_select *select);
  * in *lapped; a read-only handle that finds no steady view tries again. */
 int reading_next(eddy_reader *reader, eddy_event *event, bool *lapped);
 
-/* Tells of the events that are gone, after EDDY_ELAPPED. */
-void reading_say_lapped(eddy_reader *reader);
+/* Tells of the events that are gone, after EDDY_ELAPPED by this thread's last call. */
+void reading_say_lapped(void);
 
 #endif

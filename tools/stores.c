@@ -1,6 +1,7 @@
 /* eddy create, ls, rm: stores as a whole. eddy version, help. */
 #include "commands.h"
 #include "json.h"
+#include "limits.h"
 #include "out.h"
 #include "tool.h"
 #include "when.h"
@@ -29,31 +30,62 @@ static bool parse_mode(const struct args *args, uint32_t *mode) {
     return true;
 }
 
-int run_create(const struct args *args) {
-    eddy_options options = EDDY_OPTIONS_INIT;
+/* A store that is new gets its limits at once. */
+static int limit_new(const struct args *args, eddy_store *store) {
+    eddy_limits limits = EDDY_LIMITS_INIT;
+    if (!limits_given(args)) {
+        return EXIT_OK;
+    }
+    if (!limits_change(args, &limits)) {
+        return EXIT_USAGE;
+    }
+    int rc = eddy_limits_set(store, &limits, NULL);
+    return rc < 0 ? tool_fail(rc) : EXIT_OK;
+}
+
+static bool create_options_of(const struct args *args, eddy_options *options) {
+    eddy_limits limits = EDDY_LIMITS_INIT; /* only to say what is wrong before a store is made */
     uint64_t members = 0;
     uint64_t threads = 0;
+    if (!cli_size(args, OPT_CAP, &options->cap) || !parse_mode(args, &options->mode) ||
+        !cli_u64(args, OPT_MEMBERS, 2, 1024, &members) ||
+        !cli_u64(args, OPT_THREADS, 2, 8000, &threads) || !limits_change(args, &limits)) {
+        return false;
+    }
+    if (args->given[OPT_CAP] && (options->cap < EDDY_CAP_MIN || options->cap > EDDY_CAP_MAX)) {
+        cli_usage(args, "option '--cap' is from 4M to 16T, not '%s'", args->value[OPT_CAP]);
+        return false;
+    }
+    options->flags = EDDY_EXCLUSIVE;
+    options->dir = args->value[OPT_DIR];
+    options->members = (uint32_t)members;
+    options->threads = (uint32_t)threads;
+    return true;
+}
+
+int run_create(const struct args *args) {
+    eddy_options options = EDDY_OPTIONS_INIT;
     const char *name;
     eddy_store *store;
     if (!tool_store_name(args, first_positional(args), &name) ||
-        !cli_size(args, OPT_CAP, &options.cap) || !parse_mode(args, &options.mode) ||
-        !cli_u64(args, OPT_MEMBERS, 2, 1024, &members) ||
-        !cli_u64(args, OPT_THREADS, 2, 8000, &threads)) {
+        !create_options_of(args, &options)) {
         return EXIT_USAGE;
     }
-    if (args->given[OPT_CAP] && (options.cap < EDDY_CAP_MIN || options.cap > EDDY_CAP_MAX)) {
-        return cli_usage(args, "option '--cap' is from 4M to 16T, not '%s'", args->value[OPT_CAP]);
-    }
-    options.flags = args->given[OPT_IF_MISSING] ? 0 : EDDY_EXCLUSIVE;
-    options.dir = args->value[OPT_DIR];
-    options.members = (uint32_t)members;
-    options.threads = (uint32_t)threads;
     int rc = eddy_open(&store, name, &options);
+    if (rc == EDDY_EEXIST && args->given[OPT_IF_MISSING]) {
+        options.flags = EDDY_MUST_EXIST; /* is it one that can be used? */
+        rc = eddy_open(&store, name, &options);
+        if (rc >= 0) {
+            eddy_close(store);
+            return EXIT_OK;
+        }
+    }
     if (rc < 0) {
         return tool_fail(rc);
     }
+    int code = limit_new(args, store);
     eddy_close(store);
-    return EXIT_OK;
+    return code;
 }
 
 /* ---- ls ---- */

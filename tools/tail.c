@@ -101,7 +101,7 @@ static int next_event(struct tail *tail, eddy_event *event) {
             return EDDY_END;
         }
         if (rc == EDDY_ELAPPED) {
-            reading_say_lapped(tail->reader);
+            reading_say_lapped();
             tail->lapped = true;
         } else if (rc < 0 && rc != EDDY_EAGAIN) {
             return rc;
@@ -120,7 +120,7 @@ static int print_tail(struct tail *tail) {
     if (rc == EDDY_ETIMEDOUT) {
         tool_say("the time given by --timeout is over, after %llu events",
                  (unsigned long long)tail->printer.count);
-        return EXIT_TIMED_OUT;
+        return tail->lapped ? EXIT_LAPPED : EXIT_TIMED_OUT;
     }
     if (rc < 0) {
         return tool_fail(rc);

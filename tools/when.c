@@ -223,24 +223,65 @@ static int64_t now_ns(void) {
     return (int64_t)now.tv_sec * NS_PER_S + now.tv_nsec;
 }
 
-/* "-90s": a number and a unit. */
-static bool parse_back(const char *text, int64_t *ns) {
-    static const struct {
-        const char *name;
-        int64_t ns;
-    } units[] = {{"ms", NS_PER_S / 1000}, {"s", NS_PER_S},         {"m", 60 * NS_PER_S},
-                 {"h", 3600 * NS_PER_S},  {"d", 86400 * NS_PER_S}, {"w", 7 * 86400 * NS_PER_S},
-                 {"min", 60 * NS_PER_S}};
-    char *unit = NULL;
-    int64_t back;
-    long long n = strtoll(text + 1, &unit, 10);
-    for (size_t i = 0; i < sizeof units / sizeof units[0]; i++) {
-        if (strcmp(unit, units[i].name) == 0 && text[1] >= '0' && text[1] <= '9' &&
-            !__builtin_mul_overflow((int64_t)n, units[i].ns, &back)) {
-            return !__builtin_sub_overflow(now_ns(), back, ns);
+static const struct {
+    const char *name;
+    int64_t ns;
+} units[] = {{"w", 7 * 86400 * NS_PER_S}, {"d", 86400 * NS_PER_S},    {"h", 3600 * NS_PER_S},
+             {"min", 60 * NS_PER_S},      {"m", 60 * NS_PER_S},       {"s", NS_PER_S},
+             {"ms", NS_PER_S / 1000},     {"us", NS_PER_S / 1000000}, {"ns", 1}};
+enum { UNITS = sizeof units / sizeof units[0] };
+
+/* The nanoseconds of the unit that a text begins with, up to the next number; 0: there is none. */
+static int64_t unit_at(const char *text, size_t *len) {
+    *len = strcspn(text, "0123456789");
+    for (size_t i = 0; i < UNITS; i++) {
+        if (strlen(units[i].name) == *len && memcmp(text, units[i].name, *len) == 0) {
+            return units[i].ns;
         }
     }
-    return false;
+    return 0;
+}
+
+bool when_parse_duration(const char *text, int64_t *ns) {
+    int64_t sum = 0;
+    if (strcmp(text, "0") == 0) {
+        *ns = 0;
+        return true;
+    }
+    do {
+        int64_t number;
+        size_t digits = strspn(text, "0123456789");
+        size_t len;
+        int64_t unit = unit_at(text + digits, &len);
+        if (digits == 0 || unit == 0 || when_parse_ns(text, digits, &number) != NULL ||
+            __builtin_mul_overflow(number, unit, &number) ||
+            __builtin_add_overflow(sum, number, &sum)) {
+            return false;
+        }
+        text += digits + len;
+    } while (*text);
+    *ns = sum;
+    return true;
+}
+
+void when_duration(int64_t ns, char text[WHEN_ROOM]) {
+    size_t len = 0;
+    text[0] = '\0';
+    for (size_t i = 0; i < UNITS; i++) {
+        bool is_shown = strcmp(units[i].name, "w") != 0 && strcmp(units[i].name, "min") != 0;
+        if (is_shown && (ns >= units[i].ns || (ns == 0 && len == 0 && units[i].ns == NS_PER_S))) {
+            len += (size_t)snprintf(text + len, WHEN_ROOM - len, "%lld%s",
+                                    (long long)(ns / units[i].ns), units[i].name);
+            ns %= units[i].ns;
+        }
+    }
+}
+
+/* "-90s": so long before now. */
+static bool parse_back(const char *text, int64_t *ns) {
+    int64_t back;
+    return strcmp(text, "-0") != 0 && when_parse_duration(text + 1, &back) &&
+           !__builtin_sub_overflow(now_ns(), back, ns);
 }
 
 const char *when_parse_option(const char *text, int64_t *ns) {

@@ -32,4 +32,9 @@ const char *when_parse_ns(const char *text, size_t len, int64_t *ns);
 /* Reads what options take: RFC 3339, "@seconds", nanoseconds, "now", or "-5m". */
 const char *when_parse_option(const char *text, int64_t *ns);
 
+/* Reads a duration, as "50ms", "7d" or "1h30m"; "0" is none. */
+bool when_parse_duration(const char *text, int64_t *ns);
+/* Writes one so, in days and less. */
+void when_duration(int64_t ns, char text[WHEN_ROOM]);
+
 #endif

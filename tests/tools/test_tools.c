@@ -2,9 +2,7 @@
 #include "eddy.h"
 #include "support/check.h"
 #include "support/child.h"
-#include "support/cr_must.h"
-#include "support/run.h"
-#include "support/sandbox.h"
+#include "tools/runs.h"
 
 #include <signal.h>
 #include <stdio.h>
@@ -13,46 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-/* A directory of its own for the stores of a test, and none named. */
-static struct sandbox box;
-
-static void set_up(void) {
-    sandbox_make(&box);
-    setenv("EDDY_DIR", box.dir, 1);
-    unsetenv("EDDY_STORE");
-    setenv("TZ", "UTC", 1);
-}
-
-TestSuite(tools, .init = set_up);
-
-/* Runs, asserts the exit code, and that the two streams have the given parts (NULL: are empty). */
-#define RUNS(code_, out_part, err_part, ...)                                                       \
-    do {                                                                                           \
-        struct run run_ = run_eddy(__VA_ARGS__);                                                   \
-        expect_run(&run_, code_, out_part, err_part, __LINE__);                                    \
-    } while (0)
-
-#define RUNS_WITH(input, code_, out_part, err_part, ...)                                           \
-    do {                                                                                           \
-        struct run run_ = run_eddy_with(input, __VA_ARGS__);                                       \
-        expect_run(&run_, code_, out_part, err_part, __LINE__);                                    \
-    } while (0)
-
-#define SHELL(code_, out_part, ...)                                                                \
-    do {                                                                                           \
-        struct run run_ = run_shell(__VA_ARGS__);                                                  \
-        expect_run(&run_, code_, out_part, "", __LINE__);                                          \
-    } while (0)
-
-static void expect_run(struct run *run, int code, const char *out, const char *err, int line) {
-    cr_assert_eq(run->code, code, "line %d: exit code %d, not %d; it says: %s%s", line, run->code,
-                 code, run->err, run->out);
-    cr_assert(out ? strstr(run->out, out) != NULL : run->out_len == 0,
-              "line %d: '%s' is not on stdout: %s", line, out ? out : "(nothing)", run->out);
-    cr_assert(err ? strstr(run->err, err) != NULL : run->err_len == 0,
-              "line %d: '%s' is not on stderr: %s", line, err ? err : "(nothing)", run->err);
-    run_free(run);
-}
+TestSuite(tools, .init = runs_set_up);
 
 Test(tools, append_and_read_work_at_once_with_nothing_set_up, .timeout = 60) {
     RUNS(0, "offset 1 version 1", NULL, "append", "user-1", "--type", "created",
@@ -77,9 +36,9 @@ Test(tools, the_store_is_named_by_flag_variable_or_argument, .timeout = 60) {
     RUNS(3, NULL, "default", "info");
     RUNS(0, "nothing is wrong", NULL, "check", "one");
     RUNS(2, NULL, "two", "info", "one", "-S", "two");
-    RUNS(0, "offset 1", NULL, "-S", sandbox_path(&box, "by-path"), "append", "s", "x");
-    RUNS(0, "by-path", NULL, "-S", sandbox_path(&box, "by-path"), "info");
-    RUNS(0, "one", NULL, "info", "one", "--dir", box.dir);
+    RUNS(0, "offset 1", NULL, "-S", sandbox_path(&runs_box, "by-path"), "append", "s", "x");
+    RUNS(0, "by-path", NULL, "-S", sandbox_path(&runs_box, "by-path"), "info");
+    RUNS(0, "one", NULL, "info", "one", "--dir", runs_box.dir);
     RUNS(3, NULL, "one", "info", "one", "--dir", "/");
 }
 
@@ -109,7 +68,7 @@ Test(tools, create_makes_and_rm_removes, .timeout = 60) {
     RUNS(0, NULL, NULL, "create", "one", "--cap", "16M", "--mode", "640", "--members", "7",
          "--threads", "9");
     struct stat facts;
-    cr_assert_eq(stat(sandbox_file(&box, "one"), &facts), 0);
+    cr_assert_eq(stat(sandbox_file(&runs_box, "one"), &facts), 0);
     cr_assert_eq(facts.st_mode & 07777, 0640);
     SHELL(0, "[16777216,7,9]", "eddy info one -o json | jq -c '[.cap,.members_max,.threads_max]'");
     RUNS(1, NULL, "one", "create", "one");
@@ -127,7 +86,7 @@ Test(tools, create_makes_and_rm_removes, .timeout = 60) {
 }
 
 Test(tools, rm_leaves_a_store_that_is_in_use_unless_forced, .timeout = 60) {
-    eddy_store *store = sandbox_open(&box, "one", 0);
+    eddy_store *store = sandbox_open(&runs_box, "one", 0);
     eddy_new_event event = {0};
     char pid[32];
     snprintf(pid, sizeof pid, "%d", (int)getpid());
@@ -235,7 +194,7 @@ Test(tools, tail_shows_the_end_and_follows, .timeout = 60) {
           "while ! test -s %s/out; do eddy who >/dev/null; done; "
           "eddy append new 10 >/dev/null; eddy append new 11 >/dev/null; wait $!; "
           "jq -sc 'map(.data)' <%s/out",
-          box.dir, box.dir, box.dir);
+          runs_box.dir, runs_box.dir, runs_box.dir);
 }
 
 Test(tools, a_follower_ends_well_when_interrupted, .timeout = 60) {
@@ -244,19 +203,21 @@ Test(tools, a_follower_ends_well_when_interrupted, .timeout = 60) {
           ": >%s/out; eddy tail -f -n 100 >>%s/out & "
           "while test $(wc -l <%s/out) -lt 10; do eddy who >/dev/null; done; "
           "kill -INT $!; wait $!; echo $? $(wc -l <%s/out)",
-          box.dir, box.dir, box.dir, box.dir);
+          runs_box.dir, runs_box.dir, runs_box.dir, runs_box.dir);
     SHELL(0, "143 10",
           ": >%s/out2; eddy tail -f -n 100 >>%s/out2 & "
           "while test $(wc -l <%s/out2) -lt 10; do eddy who >/dev/null; done; "
           "kill -TERM $!; wait $!; echo $? $(wc -l <%s/out2)",
-          box.dir, box.dir, box.dir, box.dir);
+          runs_box.dir, runs_box.dir, runs_box.dir, runs_box.dir);
 }
 
 Test(tools, streams_are_listed_by_pages, .timeout = 60) {
     make_ten();
     SHELL(0, "[\"s/0\",\"s/1\",\"s/2\",\"s/3\",\"s/4\"]",
           "eddy streams -o jsonl | jq -sc 'map(.stream)'");
-    SHELL(0, "{\"stream\":\"s/2\",\"version\":2,\"count\":2,\"first_offset\":3,\"last_offset\":8}",
+    SHELL(0,
+          "{\"stream\":\"s/2\",\"version\":2,\"count\":2,\"first_version\":1,\"first_offset\":3,"
+          "\"last_offset\":8}",
           "eddy streams s/2 -o jsonl | jq -c 'del(.bytes)'");
     SHELL(0, "[\"s/2\",\"s/3\"]",
           "eddy streams 's/*' --after s/1 -n 2 -o jsonl | "
@@ -279,9 +240,10 @@ Test(tools, facts_and_counters_are_json, .timeout = 60) {
 }
 
 Test(tools, help_is_short_and_begins_with_examples, .timeout = 60) {
-    const char *commands[] = {"create", "ls",   "info",  "rm",      "import",
-                              "append", "read", "get",   "tail",    "streams",
-                              "stats",  "who",  "check", "version", "help"};
+    const char *commands[] = {"create",   "ls",     "info",    "rm",      "import", "append",
+                              "read",     "get",    "tail",    "streams", "stats",  "who",
+                              "truncate", "delete", "forget",  "clean",   "retain", "maintain",
+                              "trim",     "check",  "version", "help"};
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         struct run by_flag = run_eddy(commands[i], "--help");
         struct run by_word = run_eddy("help", commands[i]);
@@ -334,7 +296,7 @@ Test(tools, a_reader_of_a_pipe_that_goes_away_is_no_failure, .timeout = 60) {
                               "read -o raw"};
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         struct run run = run_shell("{ eddy %s; echo $? >%s/code; } | head -n 1; cat %s/code",
-                                   commands[i], box.dir, box.dir);
+                                   commands[i], runs_box.dir, runs_box.dir);
         cr_assert_eq(run.err_len, 0, "eddy %s: %s", commands[i], run.err);
         cr_assert_eq(run_lines(run.out), 2);
         cr_assert(strcmp(run.out + run.out_len - 3, "\n0\n") == 0 ||

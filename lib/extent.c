@@ -79,12 +79,13 @@ static bool get(struct eddy_arena *a, unsigned map, unsigned from, uint32_t memb
     while (w < end) {
         /* [extent.C4] acquire: pairs with [extent.P4] */
         uint64_t bits = eddy_ld_acq(map_word(a, map, w));
-        if (bits == 0) {
-            w++;
+        uint64_t first = bits ? w * 64 + (unsigned)__builtin_ctzll(bits) : UINT64_MAX;
+        if (first >= eddy_arena_reserved(a)) {
+            w++; /* none, or, in a damaged map, one that there cannot be */
             continue;
         }
-        uint32_t at = (uint32_t)(w * 64 + (unsigned)__builtin_ctzll(bits));
-        bool got = at < eddy_arena_reserved(a) && own(a, at, from, member);
+        uint32_t at = (uint32_t)first;
+        bool got = own(a, at, from, member);
         clear(a, map, at, from);
         if (got) {
             *idx = at;

@@ -1,8 +1,9 @@
-/* extent: whoever changes the state word has it; lists are hints, and may say anything. */
+/* extent: whoever changes the state word has it; maps are hints, and may say anything. */
 #include "extent.h"
 
 #include "unit_support.h"
 
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -19,7 +20,21 @@ static uint32_t take(struct eddy_arena *a, uint32_t member, unsigned kind, uint3
     return idx;
 }
 
-Test(extent, what_was_freed_last_is_taken_first, .timeout = 10) {
+static eddy_word *map_of(struct eddy_arena *a, unsigned map, uint32_t idx) {
+    return a->maps + map * a->map_words + idx / 64;
+}
+
+static bool has_bit(struct eddy_arena *a, unsigned map, uint32_t idx) {
+    return (eddy_ld_acq(map_of(a, map, idx)) >> idx % 64 & 1) != 0 &&
+           (uint32_t)eddy_ld_acq(&a->super->lowest[map]) <= idx / 64;
+}
+
+static void lose_bit(struct eddy_arena *a, unsigned map, uint32_t idx) {
+    eddy_word *w = map_of(a, map, idx);
+    eddy_st_rel(w, eddy_ld_acq(w) & ~(UINT64_C(1) << idx % 64));
+}
+
+Test(extent, of_those_that_were_freed_the_lowest_is_taken_first, .timeout = 10) {
     struct eddy_arena *a = unit_store(0);
     uint32_t idx[5];
     for (int i = 0; i < 5; i++) {
@@ -31,15 +46,16 @@ Test(extent, what_was_freed_last_is_taken_first, .timeout = 10) {
     eddy_extent_give(a, idx[0], 1);
     cr_assert_eq(EDDY_STATE_GEN(state_of(a, idx[1])), gen + 1);
     cr_assert_eq(take(a, YOU, EDDY_KIND_EVENTS, 1), idx[0]);
-    cr_assert_eq(take(a, YOU, EDDY_KIND_EVENTS, 1), idx[4]);
+    cr_assert_not(has_bit(a, EDDY_MAP_FREE, idx[0]));
     cr_assert_eq(take(a, YOU, EDDY_KIND_EVENTS, 1), idx[1]);
+    cr_assert_eq(take(a, YOU, EDDY_KIND_EVENTS, 1), idx[4]);
     cr_assert_eq(state_of(a, idx[1]), EDDY_STATE(gen + 1, EDDY_OWNED, YOU));
     cr_assert_eq(eddy_extent_count_owned(a, YOU), 3);
     cr_assert_eq(eddy_extent_count_owned(a, ME), 2);
     unit_store_free(a);
 }
 
-Test(extent, one_that_was_popped_but_not_owned_is_found_by_the_scan, .timeout = 10) {
+Test(extent, a_lost_bit_is_set_again_and_the_extent_is_found_without_it, .timeout = 10) {
     struct eddy_arena *a = unit_store(0);
     uint64_t all = a->extents_max;
     for (uint64_t i = 0; i < all; i++) {
@@ -49,12 +65,21 @@ Test(extent, one_that_was_popped_but_not_owned_is_found_by_the_scan, .timeout = 
     cr_assert_eq(eddy_extent_take(a, ME, EDDY_KIND_EVENTS, 0, 1, &idx), EDDY_EFULL);
     eddy_extent_give(a, 17, 1);
     eddy_extent_give(a, 18, 1);
-    /* Who popped 18 died before he owned it: only the head of the list has moved. */
-    uint64_t head = eddy_ld_acq(&a->super->hint[EDDY_HINT_FREE]);
-    cr_assert_eq((uint32_t)head, 19);
-    eddy_st_rel(&a->super->hint[EDDY_HINT_FREE], ((head >> 32) + 1) << 32 | 18);
+    eddy_extent_leave(a, 19);
+    /* Who freed them died before their bits were set. */
+    lose_bit(a, EDDY_MAP_FREE, 17);
+    lose_bit(a, EDDY_MAP_FREE, 18);
+    lose_bit(a, EDDY_MAP_EVENTS, 19);
     cr_assert_eq(eddy_extent_count_free(a), 2);
     cr_assert_eq(take(a, YOU, EDDY_KIND_EVENTS, 1), 17);
+    cr_assert_not(eddy_extent_resume(a, YOU, 0, &idx));
+    for (uint32_t i = 0; i < all; i++) {
+        eddy_extent_remind(a, i);
+    }
+    cr_assert_not(has_bit(a, EDDY_MAP_FREE, 17), "it is taken");
+    cr_assert(has_bit(a, EDDY_MAP_FREE, 18));
+    cr_assert(eddy_extent_resume(a, YOU, 0, &idx));
+    cr_assert_eq(idx, 19);
     cr_assert_eq(take(a, YOU, EDDY_KIND_EVENTS, 1), 18);
     cr_assert_eq(eddy_extent_take(a, ME, EDDY_KIND_EVENTS, 0, 1, &idx), EDDY_EFULL);
     unit_store_free(a);
@@ -175,36 +200,153 @@ Test(extent, partly_filled_ones_go_to_those_who_want_their_kind, .timeout = 10) 
     unit_store_free(a);
 }
 
-Test(extent, one_on_the_wrong_list_is_put_back_on_its_own, .timeout = 10) {
+Test(extent, a_bit_in_the_wrong_map_is_harmless, .timeout = 10) {
     struct eddy_arena *a = unit_store(0);
     uint32_t nodes = take(a, ME, EDDY_KIND_NODES, 1);
     uint32_t idx;
     eddy_extent_leave(a, nodes);
-    eddy_st_rel(&a->super->hint[EDDY_HINT_EVENTS],
-                eddy_ld_acq(&a->super->hint[EDDY_HINT_EVENTS + 9]));
+    eddy_st_rel(map_of(a, EDDY_MAP_EVENTS, nodes), UINT64_C(1) << nodes % 64);
     cr_assert_not(eddy_extent_resume(a, YOU, 0, &idx));
     cr_assert(eddy_extent_resume(a, YOU, 9, &idx));
     cr_assert_eq(idx, nodes);
+    cr_assert_not(eddy_extent_resume(a, YOU, 9, &idx));
+    unit_store_free(a);
+}
+
+Test(extent, a_sealed_one_of_nodes_with_free_blocks_is_opened_again, .timeout = 10) {
+    struct eddy_arena *a = unit_store(0);
+    uint32_t nodes = take(a, ME, EDDY_KIND_NODES, 1);
+    uint32_t events = take(a, ME, EDDY_KIND_EVENTS, 1);
+    uint32_t idx;
+    eddy_extent_seal(a, nodes);
+    eddy_extent_seal(a, events);
+    cr_assert_not(eddy_extent_resume(a, YOU, 9, &idx));
+    eddy_extent_reopen(a, nodes);
+    eddy_extent_reopen(a, events);
+    cr_assert_eq(EDDY_STATE_OF(state_of(a, events)), EDDY_SEALED, "events are never filled up");
+    cr_assert(eddy_extent_resume(a, YOU, 9, &idx));
+    cr_assert_eq(idx, nodes);
+    /* A block was freed while it was ours: it does not stay sealed. */
+    eddy_add_ar(&a->extents[nodes].dead, EDDY_FILL(1, 0));
+    eddy_extent_seal(a, nodes);
+    cr_assert_eq(EDDY_STATE_OF(state_of(a, nodes)), EDDY_PARTIAL);
+    cr_assert(eddy_extent_resume(a, ME, 9, &idx));
+    cr_assert_eq(eddy_ld_acq(&a->extents[nodes].dead), 0, "counted anew");
+    unit_store_free(a);
+}
+
+Test(extent, one_is_claimed_by_one_and_given_back_as_it_was, .timeout = 10) {
+    struct eddy_arena *a = unit_store(0);
+    uint32_t sealed = take(a, ME, EDDY_KIND_EVENTS, 1);
+    uint32_t partial = take(a, ME, EDDY_KIND_EVENTS, 1);
+    uint32_t mine = take(a, ME, EDDY_KIND_EVENTS, 1);
+    uint32_t idx;
+    unsigned from;
+    eddy_extent_seal(a, sealed);
+    eddy_extent_leave(a, partial);
+    cr_assert_not(eddy_extent_claim(a, mine, YOU, &from), "it is being filled");
+    cr_assert(eddy_extent_claim(a, sealed, YOU, &from));
+    cr_assert_eq(from, EDDY_SEALED);
+    cr_assert_not(eddy_extent_claim(a, sealed, ME, &from));
+    eddy_extent_return(a, sealed, EDDY_SEALED);
+    cr_assert_eq(EDDY_STATE_OF(state_of(a, sealed)), EDDY_SEALED);
+    cr_assert(eddy_extent_claim(a, partial, YOU, &from));
+    cr_assert_eq(from, EDDY_PARTIAL);
+    cr_assert_not(eddy_extent_resume(a, ME, 0, &idx));
+    eddy_extent_return(a, partial, EDDY_PARTIAL);
+    cr_assert(eddy_extent_resume(a, ME, 0, &idx));
+    cr_assert_eq(idx, partial);
+    cr_assert(eddy_extent_claim(a, sealed, YOU, &from));
+    cr_assert_eq(eddy_extent_free_claimed(a, sealed, YOU), 1);
+    cr_assert_eq(take(a, YOU, EDDY_KIND_EVENTS, 1), sealed);
+    unit_store_free(a);
+}
+
+Test(extent, the_run_of_a_large_event_goes_whole_and_is_found_again, .timeout = 10) {
+    struct eddy_arena *a = unit_store(0);
+    uint64_t all = a->extents_max;
+    unsigned from;
+    uint32_t run = take(a, ME, EDDY_KIND_LARGE, 5);
+    for (uint64_t i = 5; i < all; i++) {
+        (void)take(a, ME, EDDY_KIND_EVENTS, 1);
+    }
+    for (uint32_t i = 0; i < 5; i++) {
+        eddy_extent_seal(a, run + i);
+    }
+    /* A former owner died when it had given back two; one of these is somebody else's now. */
+    for (int died = 0; died < 2; died++) {
+        cr_assert(eddy_extent_claim(a, run, YOU, &from));
+        if (died) {
+            cr_assert(eddy_extent_claim(a, run + 3, YOU, &from));
+            cr_assert(eddy_extent_claim(a, run + 4, YOU, &from));
+            eddy_extent_give(a, run + 3, 2);
+            cr_assert_eq(take(a, ME, EDDY_KIND_EVENTS, 1), run + 3);
+            eddy_extent_seal(a, run + 3);
+        }
+        cr_assert_eq(eddy_extent_free_claimed(a, run, YOU), died ? 3 : 5);
+        if (!died) {
+            cr_assert_eq(take(a, ME, EDDY_KIND_LARGE, 5), run);
+            for (uint32_t i = 0; i < 5; i++) {
+                eddy_extent_seal(a, run + i);
+            }
+        }
+    }
+    cr_assert_eq(EDDY_STATE_OF(state_of(a, run + 3)), EDDY_SEALED, "it was not of this run");
+    cr_assert_eq(eddy_extent_count_free(a), 4);
+    cr_assert_eq(take(a, YOU, EDDY_KIND_LARGE, 3), run);
+    unit_store_free(a);
+}
+
+Test(extent, one_whose_memory_went_to_the_system_comes_back_with_zeroes, .timeout = 10) {
+    struct eddy_arena *a = unit_store(0);
+    uint64_t all = a->extents_max;
+    uint32_t idx = UINT32_MAX;
+    for (uint64_t i = 0; i < all; i++) {
+        (void)take(a, ME, EDDY_KIND_EVENTS, 1);
+    }
+    memset(eddy_arena_raw(a, eddy_arena_extent_off(a, 7)), 0x5a, EDDY_EXTENT_SIZE);
+    cr_assert_eq(eddy_extent_empty(a, 7, ME), 0, "it is not free");
+    uint32_t gen = EDDY_STATE_GEN(state_of(a, 7));
+    eddy_extent_give(a, 7, 1);
+    cr_assert_eq(eddy_extent_empty(a, 7, ME), 1);
+    cr_assert_eq(state_of(a, 7), EDDY_STATE(gen + 1, EDDY_HOLE, 0));
+    cr_assert_eq(eddy_extent_empty(a, 7, ME), 0);
+    cr_assert_not(has_bit(a, EDDY_MAP_FREE, 7));
+    cr_assert(has_bit(a, EDDY_MAP_HOLES, 7));
+    cr_assert_eq(take(a, YOU, EDDY_KIND_EVENTS, 1), 7);
+    cr_assert_eq(*(unsigned char *)eddy_arena_raw(a, eddy_arena_extent_off(a, 7)), 0);
+    cr_assert_eq(state_of(a, 7), EDDY_STATE(gen + 1, EDDY_OWNED, YOU));
+    cr_assert_eq(eddy_extent_take(a, ME, EDDY_KIND_EVENTS, 0, 1, &idx), EDDY_EFULL);
+    /* Who emptied one died in it: it counts as a hole. */
+    eddy_extent_give(a, 7, 1);
+    eddy_st_rel(&a->extents[7].state, EDDY_STATE(gen + 2, EDDY_EMPTYING, ME));
+    lose_bit(a, EDDY_MAP_FREE, 7);
+    cr_assert_eq(eddy_extent_take(a, YOU, EDDY_KIND_EVENTS, 0, 1, &idx), EDDY_EFULL);
+    eddy_extent_sweep(a, ME, 0);
+    lose_bit(a, EDDY_MAP_HOLES, 7);
+    eddy_extent_remind(a, 7);
+    cr_assert_eq(take(a, YOU, EDDY_KIND_EVENTS, 1), 7);
     unit_store_free(a);
 }
 
 /* ---- hints that no eddy wrote ---- */
 
-Test(extent, lists_may_be_circles_or_lead_anywhere, .timeout = 20) {
-    static const uint64_t nexts[] = {3, 4, 5, 1000, UINT32_MAX, UINT64_MAX};
-    static const uint64_t heads[] = {0, 1, 4, 64, 65, 1000000, UINT32_MAX, UINT64_MAX};
-    for (size_t n = 0; n < sizeof nexts / sizeof nexts[0]; n++) {
-        for (size_t h = 0; h < sizeof heads / sizeof heads[0]; h++) {
+Test(extent, maps_may_say_anything, .timeout = 20) {
+    static const uint64_t words[] = {0, 1, 0x4c, 0xff00, UINT64_MAX};
+    static const uint64_t lows[] = {0, 1, 2, 1000, UINT32_MAX, UINT64_MAX};
+    for (size_t n = 0; n < sizeof words / sizeof words[0]; n++) {
+        for (size_t l = 0; l < sizeof lows / sizeof lows[0]; l++) {
             struct eddy_arena *a = unit_store(0);
             for (int i = 0; i < 6; i++) {
                 (void)take(a, ME, EDDY_KIND_EVENTS, 1);
             }
             eddy_extent_give(a, 2, 3);
-            for (uint32_t i = 0; i < 6; i++) {
-                eddy_st_rel(&a->extents[i].next, nexts[n]);
+            for (unsigned map = 0; map < EDDY_MAPS; map++) {
+                for (uint64_t i = 0; i < a->map_words; i++) {
+                    eddy_st_rel(a->maps + map * a->map_words + i, words[n]);
+                }
+                eddy_st_rel(&a->super->lowest[map], lows[l]);
             }
-            eddy_st_rel(&a->super->hint[EDDY_HINT_FREE], heads[h]);
-            eddy_st_rel(&a->super->hint[EDDY_HINT_EVENTS], heads[h]);
             bool had[64] = {false};
             uint32_t idx;
             cr_assert_not(eddy_extent_resume(a, YOU, 0, &idx));
@@ -250,7 +392,7 @@ Test(extent, check_finds_states_that_cannot_be, .timeout = 10) {
     uint32_t idx = take(a, ME, EDDY_KIND_EVENTS, 1);
     cr_assert_eq(eddy_extent_check(a, ignore, &n), 0);
     uint64_t good = state_of(a, idx);
-    const uint64_t bad[] = {EDDY_STATE(0, EDDY_RETIRED + 1, ME),
+    const uint64_t bad[] = {EDDY_STATE(0, EDDY_HOLE + 1, ME),
                             EDDY_STATE(0, EDDY_OWNED, UNIT_MEMBERS), UINT64_MAX};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         eddy_st_rel(&a->extents[idx].state, bad[i]);
@@ -271,7 +413,7 @@ struct race {
     uint32_t theirs;
 };
 
-/* The list's head is the same again, but what comes after it is not. */
+/* The same bit is set again, but of another that comes after it is not. */
 static bool take_two_give_one(void *arg) {
     struct race *r = arg;
     uint32_t first = take(r->arena, YOU, EDDY_KIND_EVENTS, 1);
@@ -300,14 +442,11 @@ Test(extent, nothing_is_taken_twice_whatever_comes_between, .timeout = 30) {
         cr_assert_eq(EDDY_STATE_MEMBER(state_of(a, r.mine)), ME);
         cr_assert_eq(eddy_extent_count_owned(a, ME), 2);
         cr_assert_eq(eddy_extent_count_owned(a, YOU), acted ? 1 : 0);
-        /* What is still on the list is free: nothing of it was lost or is owned. */
-        uint64_t head = eddy_ld_acq(&a->super->hint[EDDY_HINT_FREE]);
-        unsigned listed = 0;
-        for (uint64_t i = head & UINT32_MAX; i != 0 && listed < 9;
-             i = eddy_ld_acq(&a->extents[i - 1].next) & UINT32_MAX) {
-            cr_assert_eq(EDDY_STATE_OF(state_of(a, (uint32_t)i - 1)), EDDY_FREE, "%llu at %llu",
-                         (unsigned long long)i - 1, (unsigned long long)at);
-            listed++;
+        /* No bit was lost: what is free is found. */
+        for (uint32_t i = 0; i < 3; i++) {
+            bool is_free = EDDY_STATE_OF(state_of(a, i)) == EDDY_FREE;
+            cr_assert(!is_free || has_bit(a, EDDY_MAP_FREE, i), "%u at %llu", i,
+                      (unsigned long long)at);
         }
         unit_store_free(a);
         if (!acted) {
@@ -315,4 +454,66 @@ Test(extent, nothing_is_taken_twice_whatever_comes_between, .timeout = 30) {
             break;
         }
     }
+}
+
+/* ---- threads ---- */
+
+enum { CREW = 3, ROUNDS = 4000 };
+
+struct crew {
+    struct eddy_arena *arena;
+    uint32_t member;
+    unsigned twice;
+};
+
+/* Takes, marks as its own, looks whether the mark is still its own, gives back. */
+static void *take_and_give(void *arg) {
+    struct crew *c = arg;
+    for (unsigned i = 0; i < ROUNDS; i++) {
+        uint32_t idx;
+        uint32_t n = i % 5 == 0 ? 3 : 1;
+        if (eddy_extent_take(c->arena, c->member, EDDY_KIND_LARGE, 0, n, &idx) < 0) {
+            continue;
+        }
+        for (uint32_t k = 0; k < n; k++) {
+            eddy_st_rel(unit_word(c->arena, eddy_arena_extent_off(c->arena, idx + k)), c->member);
+        }
+        if (n == 1 && i % 3 == 0) {
+            unsigned from;
+            eddy_extent_seal(c->arena, idx);
+            if (!eddy_extent_claim(c->arena, idx, c->member, &from)) {
+                c->twice++;
+                continue;
+            }
+        }
+        for (uint32_t k = 0; k < n; k++) {
+            eddy_word *w = unit_word(c->arena, eddy_arena_extent_off(c->arena, idx + k));
+            c->twice += eddy_ld_acq(w) != c->member;
+        }
+        eddy_extent_give(c->arena, idx, n);
+    }
+    return NULL;
+}
+
+Test(extent, nobody_takes_what_another_has, .timeout = 60) {
+    struct eddy_arena *a = unit_store(0);
+    struct crew crew[CREW];
+    pthread_t thread[CREW];
+    uint64_t all = a->extents_max;
+    for (uint64_t i = 8; i < all; i++) {
+        (void)take(a, ME, EDDY_KIND_EVENTS, 1); /* few are left */
+    }
+    for (uint32_t i = 0; i < CREW; i++) {
+        crew[i] = (struct crew){.arena = a, .member = i + 2};
+        cr_assert_eq(pthread_create(&thread[i], NULL, take_and_give, &crew[i]), 0);
+    }
+    for (int i = 0; i < CREW; i++) {
+        cr_assert_eq(pthread_join(thread[i], NULL), 0);
+        cr_assert_eq(crew[i].twice, 0);
+    }
+    cr_assert_eq(eddy_extent_count_free(a), 8);
+    for (uint32_t i = 0; i < 8; i++) {
+        cr_assert_lt(take(a, YOU, EDDY_KIND_EVENTS, 1), all, "none was lost");
+    }
+    unit_store_free(a);
 }

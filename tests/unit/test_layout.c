@@ -41,6 +41,7 @@ Test(layout, parts_do_not_overlap_and_fit_in_the_cap, .timeout = 10) {
                         (uint64_t)s.threads_max * sizeof(struct eddy_shm_thread), EDDY_LINE);
             assert_part(&end, s.readers_off,
                         (uint64_t)s.readers_max * sizeof(struct eddy_shm_reader), EDDY_LINE);
+            assert_part(&end, s.maps_off, EDDY_MAPS * eddy_layout_map_size(s.extents_max), 4096);
             assert_part(&end, s.states_off, s.extents_max * sizeof(struct eddy_shm_extent), 4096);
             assert_part(&end, s.extents_off, s.extents_max * EDDY_EXTENT_SIZE, EDDY_EXTENT_SIZE);
             cr_assert_leq(end, caps[c]);
@@ -71,7 +72,7 @@ Test(layout, the_fingerprint_is_of_every_size, .timeout = 10) {
     }
     uint64_t *words[] = {&s.cap,         &s.ring_off,    &s.waits_off,   &s.names_off,
                          &s.members_off, &s.threads_off, &s.readers_off, &s.states_off,
-                         &s.extents_off, &s.extents_max};
+                         &s.extents_off, &s.extents_max, &s.maps_off};
     for (size_t i = 0; i < sizeof words / sizeof words[0]; i++) {
         *words[i] ^= 1;
         cr_assert_neq(eddy_layout_fingerprint(&s), s.fingerprint, "word %zu", i);

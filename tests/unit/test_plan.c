@@ -187,21 +187,37 @@ Test(plan, a_leaf_of_last_time_is_not_believed_in_another_life, .timeout = 10) {
     scene_close(&s);
 }
 
+static int versions(struct scene *s, struct eddy_shm_stream *d, uint64_t version, uint32_t count,
+                    uint64_t offset) {
+    uint64_t sums[64];
+    for (uint64_t i = 0; i < 64; i++) {
+        sums[i] = 1000 * (version + i);
+    }
+    struct eddy_plan_values v = {.base = offset, .sums = sums};
+    return eddy_plan_versions(s->plan, d, eddy_ld_acq(&d->hash), version, count, v);
+}
+
+/* What the leaf of a version says of the bytes before it. */
+static uint64_t sum_at(const struct eddy_view *v, struct eddy_shm_stream *d, uint64_t version) {
+    eddy_word *slot = NULL;
+    cr_assert_eq(eddy_stream_slot(v, d, version, NULL, &slot), 1);
+    return eddy_ld_acq(&((struct eddy_shm_node *)(void *)((char *)slot - 64))->sum);
+}
+
 Test(plan, versions_fill_slots_then_a_small_leaf_then_a_trie, .timeout = 10) {
     struct scene s;
     scene_open(&s);
     cr_assert_eq(unit_append(&s.m, "s", EDDY_ANY, 1, 0), 0);
     struct eddy_shm_stream *d = unit_stream(s.arena, "s");
-    uint64_t hash = eddy_ld_acq(&d->hash);
-    cr_assert_eq(eddy_plan_versions(s.plan, d, hash, 2, 5, 50), 0);
+    cr_assert_eq(versions(&s, d, 2, 5, 50), 0);
     cr_assert_eq(s.plan->taken_count, 0);
-    cr_assert_eq(eddy_plan_versions(s.plan, d, hash, 7, 1, 55), 0);
+    cr_assert_eq(versions(&s, d, 7, 1, 55), 0);
     cr_assert_eq(s.plan->taken_count, 1);
-    cr_assert_eq(eddy_plan_versions(s.plan, d, hash, 8, 7, 56), 0);
+    cr_assert_eq(versions(&s, d, 8, 7, 56), 0);
     cr_assert_eq(s.plan->taken_count, 1);
-    cr_assert_eq(eddy_plan_versions(s.plan, d, hash, 15, 64, 63), 0);
+    cr_assert_eq(versions(&s, d, 15, 64, 63), 0);
     cr_assert_eq(s.plan->taken_count, 2);
-    cr_assert_eq(eddy_plan_versions(s.plan, d, hash, 79, 1, 127), 0);
+    cr_assert_eq(versions(&s, d, 79, 1, 127), 0);
     cr_assert_eq(s.plan->taken_count, 4);
     apply(&s);
     struct eddy_view shared = unit_view(&s.m);
@@ -210,6 +226,9 @@ Test(plan, versions_fill_slots_then_a_small_leaf_then_a_trie, .timeout = 10) {
         cr_assert_eq(eddy_stream_slot(&shared, d, v, NULL, &slot), 1);
         cr_assert_eq(eddy_ld_acq(slot), 48 + v);
     }
+    cr_assert_eq(sum_at(&shared, d, 7), 7000);
+    cr_assert_eq(sum_at(&shared, d, 15), 15000);
+    cr_assert_eq(sum_at(&shared, d, 79), 79000);
     scene_close(&s);
 }
 

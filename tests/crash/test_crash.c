@@ -92,10 +92,28 @@ Test(crash, a_death_at_any_instruction_of_joining_leaving_and_sweeping_is_swept,
     walk(&operations_member, "members");
 }
 
+Test(crash, a_death_at_any_instruction_of_a_removal_leaves_all_or_nothing, .timeout = 3600) {
+    walk(&operations_removal, "removals");
+}
+
+Test(crash, a_death_at_any_instruction_under_limits_leaves_all_or_nothing, .timeout = 3600) {
+    walk(&operations_limit, "limits");
+}
+
+Test(crash, a_death_at_any_instruction_of_maintenance_loses_no_memory, .timeout = 3600) {
+    walk(&operations_maintain, "maintenance");
+}
+
+Test(crash, a_death_at_any_instruction_of_a_reader_of_what_goes_leaves_nothing, .timeout = 3600) {
+    walk(&operations_lapse, "readers of what goes");
+}
+
 /* ---- on the store itself ---- */
 
 static const struct operations *const groups[] = {
-    &operations_append, &operations_index, &operations_large, &operations_read, &operations_member,
+    &operations_append, &operations_index,    &operations_large,
+    &operations_read,   &operations_member,   &operations_removal,
+    &operations_limit,  &operations_maintain, &operations_lapse,
 };
 enum { GROUPS = sizeof groups / sizeof *groups };
 

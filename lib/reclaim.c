@@ -31,8 +31,7 @@ void eddy_reclaim_fini(struct eddy_reclaim *r) {
 }
 
 static struct eddy_view view_of(const struct eddy_reclaim *r) {
-    return (struct eddy_view){
-        .arena = r->thread->arena, .span = &r->thread->span, .overlay = NULL};
+    return (struct eddy_view){.arena = r->thread->arena, .span = &r->thread->span, .overlay = NULL};
 }
 
 /* Comes in, with everything that is committed applied. */
@@ -139,8 +138,8 @@ static int find_path(const struct eddy_view *v, eddy_word *root, uint64_t number
             return 0;
         }
         above = shift;
-        cell = &((struct eddy_shm_node *)(void *)block)->slot[number >> shift &
-                                                              (EDDY_TRIE_SLOTS - 1)];
+        cell =
+            &((struct eddy_shm_node *)(void *)block)->slot[number >> shift & (EDDY_TRIE_SLOTS - 1)];
     }
     return eddy_error_set(EDDY_ECORRUPT, "an index is damaged at byte %llu: run `eddy check`",
                           (unsigned long long)eddy_arena_off(v->arena, cell));
@@ -335,8 +334,7 @@ static int bury_versions(struct eddy_reclaim *r, struct eddy_shm_stream *s) {
         uint64_t offset = got == 1 ? eddy_view_load(&v, slot) : 0;
         if (got >= 0 && offset != 0) {
             got = bury(r, offset, &look);
-            if (got >= 0 && look.slot &&
-                all_gone(eddy_trie_node_of(look.slot, offset))) {
+            if (got >= 0 && look.slot && all_gone(eddy_trie_node_of(look.slot, offset))) {
                 got = prune_number(r, &v.arena->super->offsets_root, offset, false);
             }
         }
@@ -429,33 +427,47 @@ static uint64_t last_under(const struct eddy_shm_node *node) {
     return eddy_ld_rlx(&node->base) | ((UINT64_C(1) << shift) - 1);
 }
 
-/* A linked node: is it one under which all is gone? Then it goes, as it should have gone. */
-static int scan_node(struct eddy_reclaim *r, struct eddy_shm_node *node) {
+/* A linked node of a stream's versions. */
+static int scan_versions(struct eddy_reclaim *r, struct eddy_shm_node *node, uint64_t home,
+                         uint64_t shape) {
     struct eddy_arena *a = r->thread->arena;
     struct eddy_view v = view_of(r);
-    /* [reclaim.R14] relaxed: constant while it lives */
-    uint64_t home = eddy_ld_rlx(&node->home);
-    uint64_t shape = eddy_trie_shape(&node->block);
-    if (home == eddy_arena_off(a, a->names) || EDDY_SHAPE_BITS(shape) != EDDY_NODE_BITS) {
-        return 0;
-    }
-    if (home < a->extents_off) {
-        return all_gone(node) ? prune_number(r, eddy_arena_raw(a, home), last_under(node), false)
-                              : 0;
-    }
-    uint64_t desc = home - offsetof(struct eddy_shm_stream, root);
-    struct eddy_shm_stream *s = eddy_stream_at(a, desc);
+    bool small = EDDY_SHAPE_BITS(shape) != EDDY_NODE_BITS;
+    struct eddy_shm_stream *s =
+        eddy_stream_at(a, home - (small ? offsetof(struct eddy_shm_stream, leaf8)
+                                        : offsetof(struct eddy_shm_stream, root)));
     uint64_t gone = 0;
-    /* Its versions lead to nothing any more: the stream's were buried, or lie below what is. */
-    if (!s || EDDY_SHAPE_SHIFT(shape) != 0 || eddy_gone_versions(&v, s, &gone) < 0) {
+    if (!s) {
         return 0;
     }
-    uint64_t version = last_under(node) + EDDY_TRIE_VERSION;
+    if (EDDY_SHAPE_SHIFT(shape) != 0) {
+        return all_gone(node) ? prune_number(r, &s->root, last_under(node), false) : 0;
+    }
+    /* Its versions lead to nothing any more: the stream's were buried, or lie below what is. */
+    if (eddy_gone_versions(&v, s, &gone) < 0) {
+        return 0;
+    }
+    uint64_t version = small ? EDDY_TRIE_VERSION - 1 : last_under(node) + EDDY_TRIE_VERSION;
     /* [reclaim.R15] relaxed: numbers that only grow */
-    uint64_t last = eddy_ld_rlx(&node->slot[EDDY_TRIE_SLOTS - 1]);
+    uint64_t last = eddy_ld_rlx(&node->slot[small ? EDDY_LEAF8 - 1 : EDDY_TRIE_SLOTS - 1]);
     bool buried = version <= eddy_view_load(&v, &s->reclaimed) ||
                   (last != 0 && last <= eddy_ld_rlx(&a->super->reclaimed));
     return version <= gone && buried ? prune_version(r, s, version) : 0;
+}
+
+/* A linked node: is it one under which all is gone? Then it goes, as it should have gone. */
+static int scan_node(struct eddy_reclaim *r, struct eddy_shm_node *node) {
+    struct eddy_arena *a = r->thread->arena;
+    /* [reclaim.R14] relaxed: constant while it lives */
+    uint64_t home = eddy_ld_rlx(&node->home);
+    uint64_t shape = eddy_trie_shape(&node->block);
+    if (home == eddy_arena_off(a, a->names)) {
+        return 0;
+    }
+    if (home >= a->extents_off) {
+        return scan_versions(r, node, home, shape);
+    }
+    return all_gone(node) ? prune_number(r, eddy_arena_raw(a, home), last_under(node), false) : 0;
 }
 
 struct scan {
@@ -486,7 +498,8 @@ static void scan_block(void *arg, uint64_t off, uint64_t state, unsigned class_)
             k->streams[k->count++] = off;
         }
     } else if (EDDY_STATE_OF(state) == EDDY_LINKED) {
-        k->result = kind == EDDY_BLOCK_NODE ? scan_node(k->r, (struct eddy_shm_node *)(void *)b) : 0;
+        k->result =
+            kind == EDDY_BLOCK_NODE ? scan_node(k->r, (struct eddy_shm_node *)(void *)b) : 0;
     } else {
         /* Condemned by maintenance, whose way in may still be there, or by a record. */
         struct eddy_shm_node *node = (struct eddy_shm_node *)(void *)b;

@@ -11,7 +11,7 @@
 #include "retain.h"
 #include "wait.h"
 
-enum { ENOUGH = 64, SLICE = 256, SCAN_SLICE = 64, ROUNDS_MAX = 64 };
+enum { ENOUGH = 64, SLICE = 256, SCAN_SLICE = 64, SCANS_MAX = 8, ROUNDS_MAX = 64 };
 enum { POLL_NS = 10000000 };
 
 /* What was cut off single streams: what this transaction removed of them, and what gathered. */
@@ -159,8 +159,8 @@ bool eddy_upkeep_make_room(struct eddy_context *c, struct eddy_upkeep_wait *w) {
     (void)snprintf(text, sizeof text, "%s", eddy_errmsg());
     int64_t now = eddy_platform_monotonic_ns();
     if (w->deadline_ns == 0) {
-        w->deadline_ns = c->store->full_wait_ns > INT64_MAX - now ? INT64_MAX
-                                                                  : now + c->store->full_wait_ns;
+        w->deadline_ns =
+            c->store->full_wait_ns > INT64_MAX - now ? INT64_MAX : now + c->store->full_wait_ns;
     }
     if (w->rounds++ < ROUNDS_MAX && (take_back(c) || (drop_oldest(c) && take_back(c)))) {
         return true;
@@ -200,6 +200,23 @@ static int enforce(struct eddy_context *c, uint64_t *dropped) {
     return r;
 }
 
+/* Looks through all extents; again, if that has freed something, since extents that had been looked
+ * at before may have nothing in them now. */
+static int scan_all(struct eddy_reclaim *k) {
+    uint64_t before;
+    int rounds = 0;
+    int r;
+    do {
+        before = k->events + k->grace.freed_blocks;
+        k->scan_at = 0;
+        do {
+            r = eddy_reclaim_scan(k, SCAN_SLICE);
+        } while (r == 0);
+        eddy_grace_free(&k->grace, true);
+    } while (r > 0 && k->events + k->grace.freed_blocks != before && ++rounds < SCANS_MAX);
+    return r;
+}
+
 int eddy_maintain(eddy_store *store, uint32_t flags, eddy_maintained *done) {
     struct eddy_context *c;
     eddy_maintained m = {.size = sizeof m};
@@ -218,10 +235,9 @@ int eddy_maintain(eddy_store *store, uint32_t flags, eddy_maintained *done) {
     if (r == 0) {
         r = eddy_upkeep_backlog(c);
     }
-    k->scan_at = 0;
-    while (r == 0 && (r = eddy_reclaim_scan(k, SCAN_SLICE)) == 0) {
+    if (r == 0) {
+        r = scan_all(k);
     }
-    eddy_grace_free(&k->grace, true);
     if (r < 0) {
         return r;
     }

@@ -222,7 +222,7 @@ static void describe(struct eddy_arena *a, uint32_t idx, unsigned kind, unsigned
         eddy_st_rlx(&e->dead, 0);
         eddy_st_rlx(&e->birth, eddy_ld_rlx(&a->super->era));
         eddy_st_rlx(&e->retired, 0);
-        /* [extent.P6] release: pairs with [extent.C6]. The blocks' states are of this life before
+        /* [extent.P6] release: pairs with [extent.C6], [extent.C9]. The blocks' states are of this life before
          * the extent says that it has blocks. Death before: kind NONE, the sweep frees it. */
         eddy_st_rel(&e->info, EDDY_INFO(k, class_, i == 0 ? n : i));
     }
@@ -258,11 +258,17 @@ void eddy_extent_give(struct eddy_arena *a, uint32_t idx, uint32_t n) {
     }
 }
 
-void eddy_extent_give_owned(struct eddy_arena *a, uint32_t idx, uint32_t n, uint32_t member) {
+void eddy_extent_give_owned(struct eddy_arena *a, uint32_t idx, uint32_t n, uint32_t member,
+                            uint32_t by) {
     for (uint32_t i = n; i-- > 0;) {
+        struct eddy_shm_extent *e = eddy_extent_line(a, idx + i);
         /* [extent.R19] relaxed: a dead member's extents are changed by its sweeper alone */
-        uint64_t w = eddy_ld_rlx(&eddy_extent_line(a, idx + i)->state);
-        if (EDDY_STATE_OF(w) == EDDY_OWNED && EDDY_STATE_MEMBER(w) == member) {
+        uint64_t w = eddy_ld_rlx(&e->state);
+        bool dead = EDDY_STATE_OF(w) == EDDY_OWNED && EDDY_STATE_MEMBER(w) == member;
+        /* [extent.C9] acquire: pairs with [extent.P6]: the rest of a large event, of which the dead
+         * had claimed no more than the first extent, to free it. */
+        bool rest = i > 0 && eddy_ld_acq(&e->info) == EDDY_INFO(EDDY_KIND_REST, 0, i);
+        if (dead || (rest && own(a, idx + i, EDDY_SEALED, by))) {
             release(a, idx + i);
         }
     }

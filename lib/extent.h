@@ -41,9 +41,11 @@ uint32_t eddy_extent_free_claimed(struct eddy_arena *arena, uint32_t idx, uint32
 int eddy_extent_empty(struct eddy_arena *arena, uint32_t idx, uint32_t member);
 /* Sets the bit of an extent that may be had, whatever it is; for who looks through all. */
 void eddy_extent_remind(struct eddy_arena *arena, uint32_t idx);
-/* The sweeper of a member gives back those of n extents that the member still owns: a sweeper before
- * it may have died on the way, and others have taken what that one gave back. */
-void eddy_extent_give_owned(struct eddy_arena *arena, uint32_t idx, uint32_t n, uint32_t member);
+/* The sweeper of a member, itself member `by`, gives back those of n extents of a run that the member
+ * still owns, or had not come to own yet when it died in freeing them: a sweeper before it may have
+ * died on the way, and others have taken what that one gave back. */
+void eddy_extent_give_owned(struct eddy_arena *arena, uint32_t idx, uint32_t n, uint32_t member,
+                            uint32_t by);
 /* Extents now free, by counting; and owned by one member. */
 uint64_t eddy_extent_count_free(struct eddy_arena *arena);
 uint64_t eddy_extent_count_owned(struct eddy_arena *arena, uint32_t member);

@@ -75,7 +75,7 @@ static void judge_large(struct eddy_thread *t, uint32_t member) {
         if (EDDY_STATE_OF(w) == EDDY_OWNED && EDDY_STATE_MEMBER(w) == member &&
             EDDY_INFO_KIND(info) == EDDY_KIND_LARGE && run > 0 && run <= end - i &&
             !large_linked(&view, eddy_arena_extent_off(a, (uint32_t)i))) {
-            eddy_extent_give_owned(a, (uint32_t)i, run, member);
+            eddy_extent_give_owned(a, (uint32_t)i, run, member, t->member);
         }
     }
 }

@@ -2,11 +2,13 @@
  * of each kind of backlog, and readers of what goes. */
 #include "operations.h"
 
+#include "judge.h"
 #include "support/check.h"
+#include "support/child.h"
 
 #include <string.h>
 
-enum { LIMIT = 100, AGED = 5 };
+enum { LIMIT = 100, AGED = 5, KEPT = 128, DROPS = 200 };
 
 static const int64_t age_ns = INT64_C(1000000000000);
 
@@ -142,7 +144,8 @@ static const struct steps_op limit_ops[] = {
      .prepare = prepare_names,
      .act = act_new,
      .events = 1,
-     .removes = 9},
+     .removes = 9,
+     .alone = true},
     {.name = "append under a limit of age",
      .prepare = prepare_aged,
      .act = act_one,
@@ -321,3 +324,60 @@ static const struct steps_op lapse_ops[] = {
      .act = act_close},
 };
 const struct operations operations_lapse = {lapse_ops, sizeof lapse_ops / sizeof *lapse_ops};
+
+/* ---- what others do meanwhile ---- */
+
+/* The last `count` events, one after the other. */
+static void read_last(eddy_store *store, uint64_t head, uint64_t count) {
+    eddy_event event;
+    eddy_reader *reader;
+    eddy_select select = EDDY_SELECT_INIT;
+    select.after_offset = head - count;
+    CHECK_OK(eddy_reader_open(store, &select, &reader));
+    uint64_t next = head - count + 1;
+    int rc;
+    while ((rc = eddy_reader_next(reader, &event)) == EDDY_EVENT && event.offset == next) {
+        next++;
+    }
+    if (rc != EDDY_END || next != head + 1) {
+        steps_breach("of the last %llu of %llu events, a reader gives %d at %llu (%s)",
+                     (unsigned long long)count, (unsigned long long)head, rc,
+                     (unsigned long long)next, rc < 0 ? eddy_errmsg() : "");
+    }
+    eddy_reader_close(reader);
+}
+
+void operations_drop(struct steps_stage *s) {
+    static const char *const streams[] = {"old", "other", "s1"};
+    eddy_event event;
+    eddy_maintained m = {.size = sizeof m};
+    eddy_facts facts = {.size = sizeof facts};
+    eddy_buffer *buffer = eddy_buffer_create();
+    int64_t begun = child_now_ns();
+    CHECK(buffer);
+    s->dropped = true;
+    CHECK_OK(limit(s->store, &(eddy_limits){.events = KEPT}));
+    for (uint32_t i = 0; i < DROPS; i++) {
+        eddy_new_event new_event = {.type = eddy_str("meanwhile"), .data = eddy_mem(&i, sizeof i)};
+        eddy_result result;
+        CHECK_OK(eddy_append(s->store, eddy_str(streams[i % 3]), EDDY_ANY, &new_event, 1, &result));
+        CHECK_OK(eddy_get(s->store, result.first_offset, buffer, &event));
+        if (event.data.len != sizeof i || memcmp(event.data.ptr, &i, sizeof i) != 0) {
+            steps_breach("offset %llu gives another event",
+                         (unsigned long long)result.first_offset);
+        }
+    }
+    CHECK_OK(eddy_info(s->store, &facts));
+    if (facts.events != KEPT) {
+        steps_breach("%llu events are there under a limit of %u", (unsigned long long)facts.events,
+                     KEPT);
+    }
+    read_last(s->store, facts.head, KEPT);
+    int rc = eddy_maintain(s->store, 0, &m);
+    if (rc != 0) {
+        steps_breach("eddy_maintain gives %s: %s", eddy_errname(rc), eddy_errmsg());
+    }
+    read_last(s->store, facts.head, KEPT);
+    eddy_buffer_destroy(buffer);
+    judge_held_up(begun);
+}

@@ -458,55 +458,47 @@ static uint64_t last_under(const struct eddy_shm_node *node) {
     return eddy_ld_rlx(&node->base) | ((UINT64_C(1) << shift) - 1);
 }
 
-/* A small leaf of a stream. */
-static int scan_small(struct eddy_reclaim *r, uint64_t home) {
+/* A linked node of a stream's versions. */
+static int scan_versions(struct eddy_reclaim *r, struct eddy_shm_node *node, uint64_t home,
+                         uint64_t shape) {
+    struct eddy_arena *a = r->thread->arena;
     struct eddy_view v = view_of(r);
-    uint64_t desc = home - offsetof(struct eddy_shm_stream, leaf8);
-    struct eddy_shm_stream *s = home > v.arena->extents_off ? eddy_stream_at(v.arena, desc) : NULL;
-    const uint64_t last = EDDY_TRIE_VERSION - 1;
+    bool small = EDDY_SHAPE_BITS(shape) != EDDY_NODE_BITS;
+    struct eddy_shm_stream *s =
+        eddy_stream_at(a, home - (small ? offsetof(struct eddy_shm_stream, leaf8)
+                                        : offsetof(struct eddy_shm_stream, root)));
     uint64_t gone = 0;
-    eddy_word *slot;
-    if (!s || eddy_gone_versions(&v, s, &gone) < 0 || gone < last ||
-        eddy_stream_slot(&v, s, last, NULL, &slot) != 1) {
+    if (!s) {
         return 0;
     }
-    /* [reclaim.R23] relaxed: numbers that only grow */
-    uint64_t offset = eddy_ld_rlx(slot);
-    bool buried = last <= eddy_view_load(&v, &s->reclaimed) ||
-                  (offset != 0 && offset <= eddy_ld_rlx(&v.arena->super->reclaimed));
-    return buried ? prune_version(r, s, last) : 0;
+    if (EDDY_SHAPE_SHIFT(shape) != 0) {
+        return all_gone(node) ? prune_number(r, &s->root, last_under(node), false) : 0;
+    }
+    /* Its versions lead to nothing any more: the stream's were buried, or lie below what is. */
+    if (eddy_gone_versions(&v, s, &gone) < 0) {
+        return 0;
+    }
+    uint64_t version = small ? EDDY_TRIE_VERSION - 1 : last_under(node) + EDDY_TRIE_VERSION;
+    /* [reclaim.R15] relaxed: numbers that only grow */
+    uint64_t last = eddy_ld_rlx(&node->slot[small ? EDDY_LEAF8 - 1 : EDDY_TRIE_SLOTS - 1]);
+    bool buried = version <= eddy_view_load(&v, &s->reclaimed) ||
+                  (last != 0 && last <= eddy_ld_rlx(&a->super->reclaimed));
+    return version <= gone && buried ? prune_version(r, s, version) : 0;
 }
 
 /* A linked node: is it one under which all is gone? Then it goes, as it should have gone. */
 static int scan_node(struct eddy_reclaim *r, struct eddy_shm_node *node) {
     struct eddy_arena *a = r->thread->arena;
-    struct eddy_view v = view_of(r);
     /* [reclaim.R14] relaxed: constant while it lives */
     uint64_t home = eddy_ld_rlx(&node->home);
     uint64_t shape = eddy_trie_shape(&node->block);
     if (home == eddy_arena_off(a, a->names)) {
         return 0;
     }
-    if (EDDY_SHAPE_BITS(shape) != EDDY_NODE_BITS) {
-        return scan_small(r, home);
+    if (home >= a->extents_off) {
+        return scan_versions(r, node, home, shape);
     }
-    if (home < a->extents_off) {
-        return all_gone(node) ? prune_number(r, eddy_arena_raw(a, home), last_under(node), false)
-                              : 0;
-    }
-    uint64_t desc = home - offsetof(struct eddy_shm_stream, root);
-    struct eddy_shm_stream *s = eddy_stream_at(a, desc);
-    uint64_t gone = 0;
-    /* Its versions lead to nothing any more: the stream's were buried, or lie below what is. */
-    if (!s || EDDY_SHAPE_SHIFT(shape) != 0 || eddy_gone_versions(&v, s, &gone) < 0) {
-        return 0;
-    }
-    uint64_t version = last_under(node) + EDDY_TRIE_VERSION;
-    /* [reclaim.R15] relaxed: numbers that only grow */
-    uint64_t last = eddy_ld_rlx(&node->slot[EDDY_TRIE_SLOTS - 1]);
-    bool buried = version <= eddy_view_load(&v, &s->reclaimed) ||
-                  (last != 0 && last <= eddy_ld_rlx(&a->super->reclaimed));
-    return version <= gone && buried ? prune_version(r, s, version) : 0;
+    return all_gone(node) ? prune_number(r, eddy_arena_raw(a, home), last_under(node), false) : 0;
 }
 
 struct scan {

@@ -14,7 +14,7 @@
 #include "trim.h"
 #include "wait.h"
 
-enum { ENOUGH = 64, SLICE = 256, SCAN_SLICE = 64, ROUNDS_MAX = 64 };
+enum { ENOUGH = 64, SLICE = 256, SCAN_SLICE = 64, SCANS_MAX = 8, ROUNDS_MAX = 64 };
 enum { POLL_NS = 10000000, SPARSE_SLICE = 1024, TRIM_KEEP = 8 };
 
 /* What was cut off single streams: what this transaction removed of them, and what gathered. */
@@ -267,6 +267,23 @@ static int enforce(struct eddy_context *c, uint64_t *dropped) {
     return r;
 }
 
+/* Looks through all extents; again, if that has freed something, since extents that had been looked
+ * at before may have nothing in them now. */
+static int scan_all(struct eddy_reclaim *k) {
+    uint64_t before;
+    int rounds = 0;
+    int r;
+    do {
+        before = k->events + k->grace.freed_blocks;
+        k->scan_at = 0;
+        do {
+            r = eddy_reclaim_scan(k, SCAN_SLICE);
+        } while (r == 0);
+        eddy_grace_free(&k->grace, true);
+    } while (r > 0 && k->events + k->grace.freed_blocks != before && ++rounds < SCANS_MAX);
+    return r;
+}
+
 int eddy_maintain(eddy_store *store, uint32_t flags, eddy_maintained *done) {
     struct eddy_context *c;
     eddy_maintained m = {.size = sizeof m};
@@ -286,9 +303,7 @@ int eddy_maintain(eddy_store *store, uint32_t flags, eddy_maintained *done) {
         r = eddy_upkeep_backlog(c);
     }
     r = r < 0 ? r : tidy_all(c);
-    k->scan_at = 0;
-    while (r == 0 && (r = eddy_reclaim_scan(k, SCAN_SLICE)) == 0) {
-    }
+    r = r < 0 ? r : scan_all(k);
     k->sparse_at = 0;
     while (r >= 0 && (r = eddy_evacuate(k, SPARSE_SLICE)) == 0) {
     }

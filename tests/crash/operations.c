@@ -17,9 +17,8 @@ static unsigned char filling[400 << 10];
 
 /* ---- what is there before ---- */
 
-/* Appends to a stream, `count` events of `size` bytes, in one transaction. */
-static int put(eddy_store *store, const char *stream, const char *type, uint32_t count,
-               size_t size) {
+int operations_put(eddy_store *store, const char *stream, const char *type, uint32_t count,
+                   size_t size) {
     eddy_new_event *events = calloc(count, sizeof *events);
     CHECK(events && size <= sizeof filling);
     for (uint32_t i = 0; i < count; i++) {
@@ -31,51 +30,51 @@ static int put(eddy_store *store, const char *stream, const char *type, uint32_t
     return rc;
 }
 
-static void set_up(eddy_store *store, const char *stream, uint32_t count) {
-    CHECK_OK(put(store, stream, "setup", count, 40));
+void operations_set_up(eddy_store *store, const char *stream, uint32_t count) {
+    CHECK_OK(operations_put(store, stream, "setup", count, 40));
 }
 
 static void prepare_few(struct steps_stage *s) {
-    set_up(s->store, "old", 3);
-    set_up(s->store, "other", 2);
+    operations_set_up(s->store, "old", 3);
+    operations_set_up(s->store, "other", 2);
 }
 
 static void prepare_one(struct steps_stage *s) {
-    set_up(s->store, "old", 1);
+    operations_set_up(s->store, "old", 1);
 }
 
 static void prepare_6(struct steps_stage *s) {
-    set_up(s->store, "old", 6);
+    operations_set_up(s->store, "old", 6);
 }
 
 static void prepare_14(struct steps_stage *s) {
-    set_up(s->store, "old", 14);
+    operations_set_up(s->store, "old", 14);
 }
 
 static void prepare_78(struct steps_stage *s) {
-    set_up(s->store, "old", 78);
+    operations_set_up(s->store, "old", 78);
 }
 
 static void prepare_63(struct steps_stage *s) {
-    set_up(s->store, "old", 3);
-    set_up(s->store, "other", 60);
+    operations_set_up(s->store, "old", 3);
+    operations_set_up(s->store, "other", 60);
 }
 
 static void prepare_4095(struct steps_stage *s) {
-    set_up(s->store, "old", 3);
-    CHECK_OK(put(s->store, "other", "setup", 4092, 8));
+    operations_set_up(s->store, "old", 3);
+    CHECK_OK(operations_put(s->store, "other", "setup", 4092, 8));
 }
 
-static const char *stream_name(char *name, uint32_t i) {
+const char *operations_name(char *name, uint32_t i) {
     snprintf(name, 16, "s%u", i);
     return name;
 }
 
 static void prepare_streams(struct steps_stage *s, uint32_t count) {
     char name[16];
-    set_up(s->store, "old", 3);
+    operations_set_up(s->store, "old", 3);
     for (uint32_t i = 0; i < count; i++) {
-        set_up(s->store, stream_name(name, i), 1 + i % 7);
+        operations_set_up(s->store, operations_name(name, i), 1 + i % 7);
     }
 }
 
@@ -89,10 +88,10 @@ static void prepare_many(struct steps_stage *s) {
 
 /* Leaves next to no extents that are reserved and were never taken. */
 static void prepare_brim(struct steps_stage *s) {
-    set_up(s->store, "old", 3);
+    operations_set_up(s->store, "old", 3);
     struct eddy_arena *a = &s->store->arena;
     while (eddy_ld_rlx(&a->super->fresh) + 2 < eddy_arena_reserved(a)) {
-        CHECK_OK(put(s->store, "other", "setup", 1, LARGE));
+        CHECK_OK(operations_put(s->store, "other", "setup", 1, LARGE));
     }
 }
 
@@ -101,8 +100,8 @@ static void prepare_brim(struct steps_stage *s) {
 /* Has appended to the stream before, so that the next one goes the short way. */
 static void ready_warm(struct steps_stage *s) {
     s->mine = steps_open(s);
-    set_up(s->mine, "old", 1);
-    set_up(s->mine, "old", 1);
+    operations_set_up(s->mine, "old", 1);
+    operations_set_up(s->mine, "old", 1);
 }
 
 static void ready_not(struct steps_stage *s) {
@@ -116,30 +115,30 @@ static void ready_forked(struct steps_stage *s) {
 /* ---- appending ---- */
 
 static int act_old(struct steps_stage *s) {
-    return put(s->mine, "old", "op", 1, 100);
+    return operations_put(s->mine, "old", "op", 1, 100);
 }
 
 static int act_new(struct steps_stage *s) {
-    return put(s->mine, "new", "op", 1, 100);
+    return operations_put(s->mine, "new", "op", 1, 100);
 }
 
 static int act_new_long(struct steps_stage *s) {
     char name[EDDY_STREAM_MAX + 1];
     memset(name, 'n', EDDY_STREAM_MAX);
     name[EDDY_STREAM_MAX] = 0;
-    return put(s->mine, name, "op", 20, 10);
+    return operations_put(s->mine, name, "op", 20, 10);
 }
 
 static int act_three(struct steps_stage *s) {
-    return put(s->mine, "old", "op", 3, 20);
+    return operations_put(s->mine, "old", "op", 3, 20);
 }
 
 static int act_hundred(struct steps_stage *s) {
-    return put(s->mine, "old", "op", HUNDRED, 30);
+    return operations_put(s->mine, "old", "op", HUNDRED, 30);
 }
 
 static int act_wide(struct steps_stage *s) {
-    return put(s->mine, "old", "op", FEW, 9000);
+    return operations_put(s->mine, "old", "op", FEW, 9000);
 }
 
 static int act_conflict(struct steps_stage *s) {
@@ -152,7 +151,7 @@ static int add_all(struct steps_stage *s, uint32_t streams) {
     eddy_new_event event = {.type = eddy_str("op"), .data = eddy_str("one of many")};
     int rc = eddy_tx_begin(s->mine, &s->tx);
     for (uint32_t i = 0; i < streams && rc == 0; i++) {
-        rc = eddy_tx_append(s->tx, eddy_str(stream_name(name, i)), &event);
+        rc = eddy_tx_append(s->tx, eddy_str(operations_name(name, i)), &event);
     }
     return rc;
 }
@@ -232,8 +231,7 @@ const struct operations operations_append = {append_ops, sizeof append_ops / siz
 
 /* ---- indexes ---- */
 
-/* Finds a name whose hash agrees with that of "old" in the lowest bits, and not in the next. */
-static void find_twin(struct steps_stage *s, unsigned bits, char *name) {
+void operations_find_twin(struct steps_stage *s, unsigned bits, char *name) {
     const struct eddy_arena *a = &s->store->arena;
     uint64_t hash = eddy_stream_hash(a, eddy_str("old"));
     uint64_t low = (UINT64_C(1) << bits) - 1;
@@ -249,16 +247,16 @@ static void find_twin(struct steps_stage *s, unsigned bits, char *name) {
 
 static void prepare_twin_12(struct steps_stage *s) {
     prepare_few(s);
-    find_twin(s, 12, s->key[0]);
+    operations_find_twin(s, 12, s->key[0]);
 }
 
 static void prepare_twin_18(struct steps_stage *s) {
     prepare_few(s);
-    find_twin(s, 18, s->key[0]);
+    operations_find_twin(s, 18, s->key[0]);
 }
 
 static int act_twin(struct steps_stage *s) {
-    return put(s->mine, s->key[0], "op", 1, 20);
+    return operations_put(s->mine, s->key[0], "op", 1, 20);
 }
 
 static const struct steps_op index_ops[] = {
@@ -299,15 +297,15 @@ const struct operations operations_index = {index_ops, sizeof index_ops / sizeof
 /* ---- large ---- */
 
 static int act_large(struct steps_stage *s) {
-    return put(s->mine, "old", "op", 1, LARGE);
+    return operations_put(s->mine, "old", "op", 1, LARGE);
 }
 
 static int act_large_new(struct steps_stage *s) {
-    return put(s->mine, "new", "op", 1, LARGE);
+    return operations_put(s->mine, "new", "op", 1, LARGE);
 }
 
 static int act_larger(struct steps_stage *s) {
-    return put(s->mine, "old", "op", 1, 3 * LARGE);
+    return operations_put(s->mine, "old", "op", 1, 3 * LARGE);
 }
 
 static int act_reserve_abort(struct steps_stage *s) {
@@ -329,7 +327,7 @@ static void ready_listed(struct steps_stage *s) {
         eddy_new_event event = {.type = eddy_str("setup")};
         CHECK_OK(eddy_tx_begin(s->mine, &tx));
         for (uint32_t k = 0; k < MANY; k++) {
-            CHECK_OK(eddy_tx_append(tx, eddy_str(stream_name(name, k)), &event));
+            CHECK_OK(eddy_tx_append(tx, eddy_str(operations_name(name, k)), &event));
         }
         CHECK_OK(eddy_tx_commit(tx, NULL));
         eddy_tx_free(tx);
@@ -469,13 +467,13 @@ static int act_victim(struct steps_stage *s) {
     eddy_new_event event = {.type = eddy_str("victim"), .data = eddy_str("of a dead one")};
     CHECK_OK(eddy_tx_begin(s->mine, &s->tx));
     for (uint32_t i = 0; i < FEW; i++) {
-        CHECK_OK(eddy_tx_append(s->tx, eddy_str(stream_name(name, i)), &event));
+        CHECK_OK(eddy_tx_append(s->tx, eddy_str(operations_name(name, i)), &event));
     }
     return eddy_tx_commit(s->tx, NULL);
 }
 
 static int act_large_victim(struct steps_stage *s) {
-    return put(s->mine, "old", "victim", 1, LARGE);
+    return operations_put(s->mine, "old", "victim", 1, LARGE);
 }
 
 /* One who died before it committed; another one while its transaction was being applied. */
@@ -505,8 +503,8 @@ static int act_sweep(struct steps_stage *s) {
 /* Has written, read and waits: all that a handle may own. */
 static void ready_busy(struct steps_stage *s) {
     ready_listed(s);
-    CHECK_OK(put(s->mine, "busy", "setup", 20, 3000));
-    CHECK_EQ(put(s->mine, "old", "setup", 1, LARGE), 0);
+    CHECK_OK(operations_put(s->mine, "busy", "setup", 20, 3000));
+    CHECK_EQ(operations_put(s->mine, "old", "setup", 1, LARGE), 0);
 }
 
 static const struct steps_op member_ops[] = {
@@ -546,16 +544,16 @@ const struct operations operations_member = {member_ops, sizeof member_ops / siz
 /* ---- what others do meanwhile ---- */
 
 void operations_same_stream(struct steps_stage *s) {
-    CHECK_OK(put(s->store, "old", "meanwhile", 1, 50));
+    CHECK_OK(operations_put(s->store, "old", "meanwhile", 1, 50));
 }
 
 void operations_other_stream(struct steps_stage *s) {
-    CHECK_OK(put(s->store, "other", "meanwhile", 2, 50));
+    CHECK_OK(operations_put(s->store, "other", "meanwhile", 2, 50));
 }
 
 void operations_new_stream(struct steps_stage *s) {
-    CHECK_OK(put(s->store, "new", "meanwhile", 1, 50));
-    CHECK_OK(put(s->store, "newer", "meanwhile", 1, 50));
+    CHECK_OK(operations_put(s->store, "new", "meanwhile", 1, 50));
+    CHECK_OK(operations_put(s->store, "newer", "meanwhile", 1, 50));
 }
 
 void operations_hundred(struct steps_stage *s) {

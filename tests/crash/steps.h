@@ -40,6 +40,7 @@ struct steps_stage {
     char name[16];   /* of the store: "fd:N" */
     char key[2][32]; /* names of streams that the operation chose */
     pid_t dead[2];
+    bool dropped; /* others have dropped what was there: it may give something else */
 };
 
 /* An operation. Its events have the type "op". */

@@ -92,10 +92,28 @@ Test(crash, a_death_at_any_instruction_of_joining_leaving_and_sweeping_is_swept,
     walk(&operations_member, "members");
 }
 
+Test(crash, a_death_at_any_instruction_of_a_removal_leaves_all_or_nothing, .timeout = 3600) {
+    walk(&operations_removal, "removals");
+}
+
+Test(crash, a_death_at_any_instruction_under_limits_leaves_all_or_nothing, .timeout = 3600) {
+    walk(&operations_limit, "limits");
+}
+
+Test(crash, a_death_at_any_instruction_of_maintenance_loses_no_memory, .timeout = 3600) {
+    walk(&operations_maintain, "maintenance");
+}
+
+Test(crash, a_death_at_any_instruction_of_a_reader_of_what_goes_leaves_nothing, .timeout = 3600) {
+    walk(&operations_lapse, "readers of what goes");
+}
+
 /* ---- on the store itself ---- */
 
 static const struct operations *const groups[] = {
-    &operations_append, &operations_index, &operations_large, &operations_read, &operations_member,
+    &operations_append, &operations_index,    &operations_large,
+    &operations_read,   &operations_member,   &operations_removal,
+    &operations_limit,  &operations_maintain, &operations_lapse,
 };
 enum { GROUPS = sizeof groups / sizeof *groups };
 
@@ -110,7 +128,7 @@ static void visit(const struct steps_op *op, const struct steps_points *sample,
         points.from = sample->from % 7;
         points.stride = 2;
         points.count = killed ? 1 : sample->count;
-        if (op->events > 0) {
+        if (op->events > 0 || op->commits > 0) {
             (void)steps_visit(op, &points, visitor, killed);
         }
         return;
@@ -153,6 +171,31 @@ static void stop_some(void *arg) {
 
 Test(crash, others_append_a_hundred_while_one_stands_still_anywhere, .timeout = 3600) {
     trace(stop_some, NULL, "stops");
+}
+
+/* In short, one operation in three; at length, all, each of its points alone. */
+static void drop_some(void *arg) {
+    bool killed = *(bool *)arg;
+    size_t turn = killed;
+    for (size_t g = 0; g < GROUPS; g++) {
+        for (size_t i = 0; i < groups[g]->count; i++) {
+            const struct steps_op *op = &groups[g]->at[i];
+            struct steps_points points = {.from = 3 + i * 2, .stride = 11, .count = 3};
+            if (chosen(op) && !op->crowded && (turn++ % 3 == 0 || is_long())) {
+                visit(op, &points, operations_drop, killed);
+            }
+        }
+    }
+}
+
+Test(crash, others_drop_events_while_one_stands_still_anywhere, .timeout = 3600) {
+    bool killed = false;
+    trace(drop_some, &killed, "stops while others drop");
+}
+
+Test(crash, others_drop_events_while_one_stands_still_and_then_dies, .timeout = 3600) {
+    bool killed = true;
+    trace(drop_some, &killed, "stops while others drop, and a death");
 }
 
 /* Commit against commit: one stands at each of its points while another commits. */

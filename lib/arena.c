@@ -111,6 +111,7 @@ static void adopt(struct eddy_arena *a, const struct eddy_shm_super *s, void *ba
     uint64_t masks = (8 * (uint64_t)s->wait_words + EDDY_LINE - 1) / EDDY_LINE * EDDY_LINE;
     a->groups = eddy_arena_raw(a, s->waits_off + masks);
     a->cap = s->cap;
+    a->fixed = s->maps_off;
     a->extents_off = s->extents_off;
     a->extents_max = s->extents_max;
     a->hash_seed = s->hash_seed;
@@ -280,6 +281,23 @@ static int check_super(const struct eddy_shm_super *s, const char *path, uint64_
     return 0;
 }
 
+/* A read-only handle cannot write down that it reads: a lock says so, which lives as long as its
+ * mapping, and keeps others from taking memory away under it (trim.c). Who does that is at it for
+ * some milliseconds. */
+static int announce_reader(struct eddy_arena *a, const char *name) {
+    int r;
+    for (int tries = 0; (r = eddy_platform_lock_share(a->fd, EDDY_LOCK_TRIM)) == -EAGAIN; tries++) {
+        if (tries == 1000) {
+            return eddy_error_set(EDDY_EAGAIN,
+                                  "%s: memory is being given back to the system: try "
+                                  "again, or open it for writing",
+                                  name);
+        }
+        usleep(1000);
+    }
+    return r < 0 ? eddy_arena_error(r, "lock for reading", name) : 0;
+}
+
 static int open_in(struct eddy_arena *a, const char *name) {
     struct eddy_shm_super copy;
     struct stat st;
@@ -301,6 +319,12 @@ static int open_in(struct eddy_arena *a, const char *name) {
     int r = check_super(&copy, name, (uint64_t)st.st_size);
     if (r < 0) {
         return r;
+    }
+    if (a->read_only) {
+        r = announce_reader(a, name);
+        if (r < 0) {
+            return r;
+        }
     }
     r = eddy_platform_map(a->fd, copy.cap, a->read_only, &base);
     if (r < 0) {

@@ -29,6 +29,7 @@ struct eddy_arena {
     eddy_word limit;       /* bytes known to be reserved: a cache of the mark */
     /* Constants of the superblock. */
     uint64_t cap;
+    uint64_t fixed; /* bytes before the maps */
     uint64_t extents_off;
     uint64_t extents_max;
     uint64_t hash_seed;

@@ -423,22 +423,30 @@ uint32_t eddy_extent_free_claimed(struct eddy_arena *a, uint32_t idx, uint32_t m
     return freed;
 }
 
-int eddy_extent_empty(struct eddy_arena *a, uint32_t idx, uint32_t member) {
+bool eddy_extent_begin_emptying(struct eddy_arena *a, uint32_t idx, uint32_t member) {
     struct eddy_shm_extent *e = eddy_extent_line(a, idx);
     /* [extent.C8] acquire: pairs with [extent.P2] */
     uint64_t was = eddy_ld_acq(&e->state);
     uint64_t mine = EDDY_STATE(EDDY_STATE_GEN(was), EDDY_EMPTYING, member);
     /* [extent.P8] acq_rel: pairs with [extent.C1]. Ours, and from here on it counts as a hole. Death
      * after: the sweep says so. */
-    if (EDDY_STATE_OF(was) != EDDY_FREE || !eddy_cas_ar(&e->state, &was, mine)) {
-        return 0;
-    }
-    int r = eddy_arena_punch(a, idx);
-    /* [extent.P9] acq_rel: pairs with [extent.C1]. Whoever wants it reserves its memory first. */
-    (void)eddy_cas_ar(&e->state, &mine, EDDY_STATE(EDDY_STATE_GEN(mine), EDDY_HOLE, 0));
+    return EDDY_STATE_OF(was) == EDDY_FREE && eddy_cas_ar(&e->state, &was, mine);
+}
+
+int eddy_extent_end_emptying(struct eddy_arena *a, uint32_t idx, bool empty) {
+    struct eddy_shm_extent *e = eddy_extent_line(a, idx);
+    int r = empty ? eddy_arena_punch(a, idx) : 0;
+    /* [extent.R33] relaxed: ours */
+    uint64_t mine = eddy_ld_rlx(&e->state);
+    unsigned to = empty ? EDDY_HOLE : EDDY_FREE;
+    /* [extent.P9] acq_rel: pairs with [extent.C1]. Free as it was; or whoever wants it reserves its
+     * memory first. */
+    (void)eddy_cas_ar(&e->state, &mine, EDDY_STATE(EDDY_STATE_GEN(mine), to, 0));
     clear(a, EDDY_MAP_FREE, idx, EDDY_FREE);
-    put(a, EDDY_MAP_HOLES, idx);
-    return r < 0 ? r : 1;
+    if (empty) {
+        put(a, EDDY_MAP_HOLES, idx);
+    }
+    return r < 0 ? r : empty;
 }
 
 void eddy_extent_remind(struct eddy_arena *a, uint32_t idx) {
@@ -449,9 +457,13 @@ void eddy_extent_remind(struct eddy_arena *a, uint32_t idx) {
                    : state == EDDY_HOLE    ? EDDY_MAP_HOLES
                    : state == EDDY_PARTIAL ? partial_map(eddy_ld_rlx(&e->info))
                                            : EDDY_MAPS;
-    /* [extent.R28] relaxed: mostly it is set */
-    if (map < EDDY_MAPS && (map != EDDY_MAP_FREE || idx >= EDDY_RESERVED_EXTENTS) &&
-        !(eddy_ld_rlx(map_word(a, map, idx / 64)) >> idx % 64 & 1)) {
+    if (map >= EDDY_MAPS || (map == EDDY_MAP_FREE && idx < EDDY_RESERVED_EXTENTS)) {
+        return;
+    }
+    /* [extent.R28] relaxed: mostly it is set, and looked for; who set it may have died before he said
+     * where to begin to look */
+    if (!(eddy_ld_rlx(map_word(a, map, idx / 64)) >> idx % 64 & 1) ||
+        (uint32_t)eddy_ld_rlx(&a->super->lowest[map]) > idx / 64) {
         put(a, map, idx);
     }
 }
@@ -468,7 +480,16 @@ static uint64_t count(struct eddy_arena *a, unsigned state, uint32_t member) {
 }
 
 uint64_t eddy_extent_count_free(struct eddy_arena *a) {
-    return count(a, EDDY_FREE, 0);
+    uint64_t n = count(a, EDDY_FREE, 0);
+    for (uint32_t i = 0; i < EDDY_RESERVED_EXTENTS; i++) {
+        /* [extent.R32] relaxed: a figure to show: those are not for everybody */
+        n -= EDDY_STATE_OF(eddy_ld_rlx(&a->extents[i].state)) == EDDY_FREE && n > 0;
+    }
+    return n;
+}
+
+uint64_t eddy_extent_count_holes(struct eddy_arena *a) {
+    return count(a, EDDY_HOLE, 0);
 }
 
 uint64_t eddy_extent_count_owned(struct eddy_arena *a, uint32_t member) {

@@ -39,9 +39,12 @@ void eddy_extent_return(struct eddy_arena *arena, uint32_t idx, unsigned from);
 /* Gives it back, and of a large event its whole run. Returns how many extents are free by this. */
 uint32_t eddy_extent_free_claimed(struct eddy_arena *arena, uint32_t idx, uint32_t member);
 
-/* Gives the memory of a free extent back to the system: 1, 0 if it is not free, or an error. Nobody
- * may be able to read there any more (eddy_grace_fence()). */
-int eddy_extent_empty(struct eddy_arena *arena, uint32_t idx, uint32_t member);
+/* Takes a free extent, to give its memory back; then does so, when nobody may be able to read there
+ * any more, or leaves it as it was: 1, 0, or an error. */
+bool eddy_extent_begin_emptying(struct eddy_arena *arena, uint32_t idx, uint32_t member);
+int eddy_extent_end_emptying(struct eddy_arena *arena, uint32_t idx, bool empty);
+/* Extents without memory, by counting. */
+uint64_t eddy_extent_count_holes(struct eddy_arena *arena);
 /* Is no extent known to be free? */
 bool eddy_extent_none_free(const struct eddy_arena *arena);
 /* Sets the bit of an extent that may be had, whatever it is; for who looks through all. */

@@ -60,19 +60,6 @@ void eddy_grace_block(struct eddy_grace *g, uint64_t off) {
     g->block[g->blocks++] = off;
 }
 
-void eddy_grace_extent(struct eddy_grace *g, uint32_t idx) {
-    for (uint32_t i = 0; i < g->extents; i++) {
-        if (g->extent[i] == idx) {
-            return;
-        }
-    }
-    if (g->extents < EDDY_GRACE_EXTENTS) {
-        g->extent[g->extents++] = idx;
-    } else {
-        eddy_grace_due(g->thread->arena);
-    }
-}
-
 bool eddy_grace_fence(struct eddy_arena *a) {
     bool all_fence = true;
     for (uint32_t i = 0; i < a->members_max; i++) {
@@ -306,9 +293,30 @@ static void free_extents(struct eddy_grace *g, const unsigned *from) {
     g->extents = kept;
 }
 
+static void free_noted(struct eddy_grace *g) {
+    unsigned from[EDDY_GRACE_EXTENTS];
+    claim_extents(g, from);
+    free_extents(g, from);
+}
+
+void eddy_grace_extent(struct eddy_grace *g, uint32_t idx) {
+    for (uint32_t i = 0; i < g->extents; i++) {
+        if (g->extent[i] == idx) {
+            return;
+        }
+    }
+    if (g->extents == EDDY_GRACE_EXTENTS) {
+        free_noted(g);
+    }
+    if (g->extents < EDDY_GRACE_EXTENTS) {
+        g->extent[g->extents++] = idx;
+    } else {
+        eddy_grace_due(g->thread->arena); /* all of them are pinned */
+    }
+}
+
 void eddy_grace_free(struct eddy_grace *g, bool now) {
     struct eddy_arena *a = g->thread->arena;
-    unsigned from[EDDY_GRACE_EXTENTS];
     if (g->blocks >= FREE_AT || (now && g->blocks > 0)) {
         eddy_rcu_advance(&a->super->era);
         if (now) {
@@ -319,7 +327,6 @@ void eddy_grace_free(struct eddy_grace *g, bool now) {
         }
     }
     if (g->extents > 0) {
-        claim_extents(g, from);
-        free_extents(g, from);
+        free_noted(g);
     }
 }

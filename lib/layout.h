@@ -53,6 +53,8 @@ enum {
 /* The locked byte of the file, beyond any data, that says that member slot i lives. Slot 0, and
  * thread slot 0, are the recovery slot: taken only to sweep the dead when all others are taken. */
 #define EDDY_LOCK_LIFE (UINT64_C(1) << 62)
+/* The byte that read-only handles lock for reading, and who gives memory back for writing. */
+#define EDDY_LOCK_TRIM ((UINT64_C(1) << 62) - 1)
 
 /* ---- superblock ----------------------------------------------------------------------------
  *

@@ -48,8 +48,8 @@ int eddy_info(eddy_store *s, eddy_facts *facts) {
     eddy_facts f = {
         .layout = a->super->layout,
         .cap = a->cap,
-        .reserved = eddy_arena_off(a, a->extents) +
-                    reserved * (EDDY_EXTENT_SIZE + sizeof(struct eddy_shm_extent)),
+        .reserved = a->fixed + reserved * (EDDY_EXTENT_SIZE + sizeof(struct eddy_shm_extent)) -
+                    eddy_extent_count_holes(a) * EDDY_EXTENT_SIZE,
         .free = eddy_extent_count_free(a) * EDDY_EXTENT_SIZE,
         .head = now.now.next_offset - 1,
         .first = eddy_ring_events(&now.now) > 0 ? now.now.floor + 1 : 0,

@@ -62,7 +62,9 @@ static bool large_linked(const struct eddy_view *view, uint64_t base) {
            eddy_view_load(view, slot) == base + eddy_event_head_size(1);
 }
 
-/* Large events that the dead member had not committed: their runs are free again. */
+/* Large events that nothing leads to: the dead member had not committed them, and they are free again;
+ * or it was about to free them when they were gone, and somebody may have borrowed one: then that is
+ * left to who looks through all. */
 static void judge_large(struct eddy_thread *t, uint32_t member) {
     struct eddy_arena *a = t->arena;
     struct eddy_view view = {.arena = a, .span = &t->span, .overlay = NULL};
@@ -74,7 +76,8 @@ static void judge_large(struct eddy_thread *t, uint32_t member) {
         uint32_t run = EDDY_INFO_RUN(info);
         if (EDDY_STATE_OF(w) == EDDY_OWNED && EDDY_STATE_MEMBER(w) == member &&
             EDDY_INFO_KIND(info) == EDDY_KIND_LARGE && run > 0 && run <= end - i &&
-            !large_linked(&view, eddy_arena_extent_off(a, (uint32_t)i))) {
+            !large_linked(&view, eddy_arena_extent_off(a, (uint32_t)i)) && eddy_grace_fence(a) &&
+            !eddy_grace_is_pinned(a, (uint32_t)i)) {
             eddy_extent_give_owned(a, (uint32_t)i, run, member);
         }
     }

@@ -175,6 +175,12 @@ int eddy_platform_lock_held(int fd, uint64_t byte) {
     return r < 0 ? r : lock.l_type != F_UNLCK;
 }
 
+int eddy_platform_lock_share(int fd, uint64_t byte) {
+    struct flock lock;
+    int r = lock_byte(fd, byte, F_RDLCK, F_OFD_SETLK, &lock);
+    return r == -EACCES ? -EAGAIN : r;
+}
+
 int eddy_platform_membarrier_register(void) {
     int commands = (int)syscall(__NR_membarrier, MEMBARRIER_CMD_QUERY, 0, 0);
     if (commands < 0 || !(commands & MEMBARRIER_CMD_GLOBAL_EXPEDITED)) {

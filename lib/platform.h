@@ -51,6 +51,10 @@ int eddy_platform_lock_held(int fd, uint64_t byte);
 /* Takes the byte with a description made for this alone; closing the descriptor gives it up. */
 int eddy_platform_lock_take(int fd, uint64_t byte);
 
+/* Locks the byte for reading with this description, for as long as it lives (also by a mapping of
+ * it): 0, -EAGAIN, or another negative errno. */
+int eddy_platform_lock_share(int fd, uint64_t byte);
+
 /* 1 if this process may rely on eddy_platform_membarrier() of others, else 0. */
 int eddy_platform_membarrier_register(void);
 int eddy_platform_membarrier(void);

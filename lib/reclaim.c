@@ -447,6 +447,25 @@ static uint64_t last_under(const struct eddy_shm_node *node) {
     return eddy_ld_rlx(&node->base) | ((UINT64_C(1) << shift) - 1);
 }
 
+/* A small leaf of a stream. */
+static int scan_small(struct eddy_reclaim *r, uint64_t home) {
+    struct eddy_view v = view_of(r);
+    uint64_t desc = home - offsetof(struct eddy_shm_stream, leaf8);
+    struct eddy_shm_stream *s = home > v.arena->extents_off ? eddy_stream_at(v.arena, desc) : NULL;
+    const uint64_t last = EDDY_TRIE_VERSION - 1;
+    uint64_t gone = 0;
+    eddy_word *slot;
+    if (!s || eddy_gone_versions(&v, s, &gone) < 0 || gone < last ||
+        eddy_stream_slot(&v, s, last, NULL, &slot) != 1) {
+        return 0;
+    }
+    /* [reclaim.R23] relaxed: numbers that only grow */
+    uint64_t offset = eddy_ld_rlx(slot);
+    bool buried = last <= eddy_view_load(&v, &s->reclaimed) ||
+                  (offset != 0 && offset <= eddy_ld_rlx(&v.arena->super->reclaimed));
+    return buried ? prune_version(r, s, last) : 0;
+}
+
 /* A linked node: is it one under which all is gone? Then it goes, as it should have gone. */
 static int scan_node(struct eddy_reclaim *r, struct eddy_shm_node *node) {
     struct eddy_arena *a = r->thread->arena;
@@ -454,8 +473,11 @@ static int scan_node(struct eddy_reclaim *r, struct eddy_shm_node *node) {
     /* [reclaim.R14] relaxed: constant while it lives */
     uint64_t home = eddy_ld_rlx(&node->home);
     uint64_t shape = eddy_trie_shape(&node->block);
-    if (home == eddy_arena_off(a, a->names) || EDDY_SHAPE_BITS(shape) != EDDY_NODE_BITS) {
+    if (home == eddy_arena_off(a, a->names)) {
         return 0;
+    }
+    if (EDDY_SHAPE_BITS(shape) != EDDY_NODE_BITS) {
+        return scan_small(r, home);
     }
     if (home < a->extents_off) {
         return all_gone(node) ? prune_number(r, eddy_arena_raw(a, home), last_under(node), false)
@@ -482,6 +504,7 @@ struct scan {
     uint64_t tags[64];
     uint64_t life; /* generation of the extent */
     unsigned count;
+    unsigned taken; /* blocks that are not free */
     int result;
 };
 
@@ -491,6 +514,7 @@ static void scan_block(void *arg, uint64_t off, uint64_t state, unsigned class_)
     struct eddy_shm_block *b = eddy_arena_raw(a, off);
     unsigned kind = EDDY_SHAPE_KIND(eddy_trie_shape(b));
     (void)class_;
+    k->taken += EDDY_STATE_OF(state) != EDDY_FREE;
     if (k->result < 0 || EDDY_STATE_OF(state) < EDDY_LINKED ||
         EDDY_STATE_OF(state) > EDDY_CONDEMNED ||
         !is_still(k->r, off, k->life << 32 | EDDY_STATE_GEN(state))) {
@@ -533,6 +557,11 @@ static int scan_nodes(struct eddy_reclaim *r, uint32_t idx) {
     k.life = EDDY_STATE_GEN(eddy_ld_acq(&eddy_extent_line(r->thread->arena, idx)->state));
     eddy_block_each(r->thread->arena, idx, scan_block, &k);
     eddy_rcu_leave(&r->thread->span);
+    if (k.taken == 0) {
+        /* Its blocks were freed by the sweep of who died, or are not counted any more. */
+        eddy_grace_extent(&r->grace, idx);
+        eddy_grace_free(&r->grace, false);
+    }
     for (unsigned i = 0; i < k.count && k.result >= 0; i++) {
         k.result = eddy_reclaim_stream(r, k.streams[i], k.tags[i]);
     }

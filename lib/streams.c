@@ -136,8 +136,10 @@ static bool stream_linked(const struct eddy_view *v, uint64_t off) {
     return eddy_stream_find(v, eddy_stream_name(s), hash) == (int64_t)off;
 }
 
-static bool stream_condemned(const struct eddy_view *v, uint64_t off) {
-    return eddy_stream_at(v->arena, off) && eddy_block_state(v->arena, off) == EDDY_CONDEMNED;
+/* Is it, or was it until it was forgotten? Its nodes are reached from it then. */
+static bool stream_was_linked(const struct eddy_view *v, uint64_t off) {
+    return eddy_stream_at(v->arena, off) &&
+           (eddy_block_state(v->arena, off) >= EDDY_LINKED || stream_linked(v, off));
 }
 
 /* Is a node of the name trie reached by the hashes that belong under it? */
@@ -178,13 +180,11 @@ bool eddy_stream_block_linked(const struct eddy_view *v, uint64_t off) {
         return name_node_linked(v, off, eddy_ld_rlx(&node->base));
     }
     if (home >= a->extents_off) {
-        /* The root is in a descriptor, which must be linked itself, or have been: what lies below one
-         * that was forgotten is taken out node by node, and who does it still follows the ways. */
+        /* The root is in a descriptor, which must be linked itself. */
         uint64_t within = home % EDDY_LINE == offsetof(struct eddy_shm_stream, root) % EDDY_LINE
                               ? offsetof(struct eddy_shm_stream, root)
                               : offsetof(struct eddy_shm_stream, leaf8);
-        if ((home - within) % EDDY_LINE != 0 || !(stream_linked(v, home - within) ||
-                                                  stream_condemned(v, home - within))) {
+        if ((home - within) % EDDY_LINE != 0 || !stream_was_linked(v, home - within)) {
             return false;
         }
     }

@@ -10,10 +10,11 @@
 #include "platform.h"
 #include "reclaim.h"
 #include "retain.h"
+#include "trim.h"
 #include "wait.h"
 
 enum { ENOUGH = 64, SLICE = 256, SCAN_SLICE = 64, ROUNDS_MAX = 64 };
-enum { POLL_NS = 10000000, SPARSE_SLICE = 1024 };
+enum { POLL_NS = 10000000, SPARSE_SLICE = 1024, TRIM_KEEP = 8 };
 
 /* What was cut off single streams: what this transaction removed of them, and what gathered. */
 static void after_cuts(struct eddy_context *c, const struct eddy_batch *b) {
@@ -96,21 +97,20 @@ static uint64_t free_extents(struct eddy_context *c) {
     return eddy_extent_count_free(c->thread.arena);
 }
 
-/* All that is dead is taken back: true if there is room now. */
-static bool take_back(struct eddy_context *c) {
-    uint64_t before = free_extents(c);
+/* All that is dead is taken back; what lives on in sparse extents is moved together. */
+static void take_back(struct eddy_context *c) {
     (void)eddy_maintain_sweep_dead(&c->thread);
-    int r = eddy_upkeep_backlog(c);
-    if (r == 0 && free_extents(c) == 0) {
+    (void)eddy_upkeep_backlog(c);
+    if (free_extents(c) == 0) {
         c->reclaim.scan_at = 0;
         while (eddy_reclaim_scan(&c->reclaim, SCAN_SLICE) == 0) {
         }
+        eddy_grace_free(&c->reclaim.grace, true);
         c->reclaim.sparse_at = 0;
         while (eddy_evacuate(&c->reclaim, SPARSE_SLICE) == 0 && free_extents(c) == 0) {
         }
         eddy_grace_free(&c->reclaim.grace, true);
     }
-    return free_extents(c) > before;
 }
 
 /* If the limits say that the oldest go when the store is full: a sixteenth of what there is. */
@@ -131,19 +131,6 @@ static bool drop_oldest(struct eddy_context *c) {
     int r = eddy_upkeep_commit(c, &b, eddy_store_now(c->store), &result);
     eddy_batch_fini(&b);
     return r == 0;
-}
-
-/* Is there room now, or may there be? What was dropped is mostly taken back by the very call that drops
- * it, and others may be faster than we are to use it: so that it is tried again in any case. */
-static bool get_room(struct eddy_context *c) {
-    if (take_back(c)) {
-        return true;
-    }
-    if (!drop_oldest(c)) {
-        return false;
-    }
-    (void)take_back(c);
-    return true;
 }
 
 /* Says who holds memory back by borrowed events, if somebody does. */
@@ -183,8 +170,17 @@ bool eddy_upkeep_make_room(struct eddy_context *c, struct eddy_upkeep_wait *w) {
         w->deadline_ns =
             c->store->full_wait_ns > INT64_MAX - now ? INT64_MAX : now + c->store->full_wait_ns;
     }
-    if (w->rounds++ < ROUNDS_MAX && get_room(c)) {
-        return true;
+    uint64_t before = free_extents(c);
+    if (w->rounds++ < ROUNDS_MAX) {
+        take_back(c);
+        /* Once also if others have made room meanwhile. What is wanted may be a long run. */
+        if (free_extents(c) > before || (w->rounds == 1 && before > 0)) {
+            return true;
+        }
+        if (drop_oldest(c)) {
+            take_back(c);
+            return true;
+        }
     }
     if (now < w->deadline_ns) {
         struct eddy_shm_group *g = eddy_arena_group(c->thread.arena, 0);
@@ -247,6 +243,10 @@ int eddy_maintain(eddy_store *store, uint32_t flags, eddy_maintained *done) {
     }
     eddy_grace_free(&k->grace, true);
     if (r < 0 && r != EDDY_EFULL) {
+        return r;
+    }
+    r = flags & EDDY_TRIM ? eddy_trim(&c->thread, TRIM_KEEP, &m.trimmed) : 0;
+    if (r < 0) {
         return r;
     }
     m.events = k->events - before.events;

@@ -1,11 +1,9 @@
 #include "judge.h"
 
-#include "block.h"
 #include "platform.h"
 #include "support/check.h"
 #include "support/child.h"
 #include "support/sandbox.h"
-#include "trie.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -51,6 +49,7 @@ void judge_read(eddy_store *store, uint64_t upto, struct judge_content *c) {
     eddy_select select = EDDY_SELECT_INIT;
     eddy_reader *reader;
     eddy_event event;
+    uint64_t last = 0;
     memset(c, 0, sizeof *c);
     select.to_offset = upto;
     CHECK_OK(eddy_reader_open(store, &select, &reader));
@@ -60,14 +59,15 @@ void judge_read(eddy_store *store, uint64_t upto, struct judge_content *c) {
         c->events++;
         c->ops += is_op(&event);
         c->txs += is_op(&event) && event.offset == event.tx_offset;
-        if (event.offset != c->events) {
-            steps_breach("a reader gave offset %llu as number %llu",
-                         (unsigned long long)event.offset, (unsigned long long)c->events);
+        if (event.offset <= last || event.offset > upto) {
+            steps_breach("a reader gave offset %llu after %llu", (unsigned long long)event.offset,
+                         (unsigned long long)last);
         }
+        last = event.offset;
     }
-    if (rc != EDDY_END || c->events != upto) {
-        steps_breach("a reader ended at offset %llu of %llu with %d (%s)",
-                     (unsigned long long)c->events, (unsigned long long)upto, rc,
+    if (rc != EDDY_END) {
+        steps_breach("a reader ended behind offset %llu of %llu with %d (%s)",
+                     (unsigned long long)last, (unsigned long long)upto, rc,
                      rc < 0 ? eddy_errmsg() : "");
     }
     eddy_reader_close(reader);
@@ -88,10 +88,11 @@ static void read_facts(eddy_store *store, struct judge_content *c) {
     if (eddy_streams(store, eddy_mem(NULL, 0), eddy_mem(NULL, 0), SIZE_MAX, mix_stream, c) < 0) {
         steps_breach("eddy_streams: %s", eddy_errmsg());
     }
-    if (c->count != facts.streams || facts.head != facts.events) {
-        steps_breach("%llu streams are listed, %llu counted; %llu events, the last is %llu",
+    c->head = facts.head;
+    if (c->count != facts.streams || c->events != facts.events) {
+        steps_breach("%llu streams are listed, %llu counted; %llu events are read, %llu counted",
                      (unsigned long long)c->count, (unsigned long long)facts.streams,
-                     (unsigned long long)facts.events, (unsigned long long)facts.head);
+                     (unsigned long long)c->events, (unsigned long long)facts.events);
     }
 }
 
@@ -141,8 +142,10 @@ void judge_held_up(int64_t begun_ns) {
     }
 }
 
+/* Streams that were made by going on, in this copy: each copy gets the same ones. */
+static uint64_t number;
+
 void judge_go_on(eddy_store *store) {
-    static uint64_t number;
     int64_t begun = child_now_ns();
     char fresh[32];
     snprintf(fresh, sizeof fresh, "fresh-%llu", (unsigned long long)++number);
@@ -170,134 +173,6 @@ void judge_go_on(eddy_store *store) {
     judge_held_up(begun);
 }
 
-/* ---- accounts ---- */
-
-static void count_block(void *arg, uint64_t off, uint64_t state, unsigned class_) {
-    unsigned s = EDDY_STATE_OF(state);
-    (void)arg;
-    (void)class_;
-    if (s != EDDY_FREE && s != EDDY_LINKED) {
-        steps_breach("the block at byte %llu stays in state %u, of member %u",
-                     (unsigned long long)off, s, EDDY_STATE_MEMBER(state));
-    }
-}
-
-enum { ON_FREE = 1, ON_PARTIAL = 2, IN_USE = 4 };
-
-/* Walks a list of extents and marks those that are on it. */
-static void walk_list(struct eddy_arena *a, unsigned list, unsigned char *seen) {
-    uint32_t at = (uint32_t)eddy_ld_rlx(&a->super->hint[list]);
-    for (uint64_t n = 0; at != 0 && n < a->extents_max; n++) {
-        if (at > eddy_arena_reserved(a)) {
-            steps_breach("list %u of extents leads to extent %u", list, at - 1);
-            return;
-        }
-        seen[at - 1] |= list == EDDY_HINT_FREE ? ON_FREE : ON_PARTIAL;
-        at = (uint32_t)eddy_ld_rlx(&a->extents[at - 1].next);
-    }
-}
-
-/* Marks the extents in which the index finds an event. */
-static void mark_used(struct eddy_arena *a, unsigned char *seen) {
-    struct eddy_span span = {.slot = NULL, .era = &a->super->era};
-    struct eddy_view view = {.arena = a, .span = &span, .overlay = NULL};
-    eddy_word *slot;
-    for (uint64_t o = 1; eddy_trie_slot(&view, &a->super->offsets_root, o, &slot) == 1; o++) {
-        uint64_t ref = eddy_ld_rlx(slot);
-        if (ref >= a->extents_off && ref < a->cap) {
-            seen[eddy_arena_extent_of(a, ref)] |= IN_USE;
-        }
-    }
-}
-
-/* Is there a way to an extent for who needs one? What is on no list can still be found by a scan
- * of the free ones, or by maintenance; it is only counted. */
-static bool is_lost(const struct eddy_arena *a, uint32_t i, const unsigned char *seen) {
-    unsigned state = EDDY_STATE_OF(eddy_ld_rlx(&a->extents[i].state));
-    uint64_t info = eddy_ld_rlx(&a->extents[i].info);
-    if (state == EDDY_FREE) {
-        return i < eddy_ld_rlx(&a->super->fresh) && !(seen[i] & ON_FREE);
-    }
-    uint32_t first = EDDY_INFO_KIND(info) == EDDY_KIND_REST ? i - EDDY_INFO_RUN(info) : i;
-    if (first > i) {
-        return true;
-    }
-    uint64_t kind = EDDY_INFO_KIND(eddy_ld_rlx(&a->extents[first].info));
-    return state == EDDY_PARTIAL ? !(seen[first] & ON_PARTIAL)
-                                 : kind != EDDY_KIND_NODES && !(seen[first] & IN_USE);
-}
-
-static void check_extents(struct eddy_arena *a) {
-    unsigned char seen[STEPS_CAP / EDDY_EXTENT_SIZE] = {0};
-    for (unsigned i = 0; i < EDDY_HINTS; i++) {
-        walk_list(a, i, seen);
-    }
-    mark_used(a, seen);
-    uint64_t fresh = eddy_ld_rlx(&a->super->fresh);
-    for (uint32_t i = 0; i < eddy_arena_reserved(a); i++) {
-        uint64_t w = eddy_ld_rlx(&a->extents[i].state);
-        uint64_t info = eddy_ld_rlx(&a->extents[i].info);
-        unsigned s = EDDY_STATE_OF(w);
-        if ((s != EDDY_FREE && s != EDDY_PARTIAL && s != EDDY_SEALED) ||
-            (i >= fresh && s != EDDY_FREE)) {
-            steps_breach(
-                "extent %u (kind %u, %llu were ever taken) stays in state %u, of member %u", i,
-                EDDY_INFO_KIND(info), (unsigned long long)fresh, s, EDDY_STATE_MEMBER(w));
-        }
-        steps_report->lost += is_lost(a, i, seen);
-        if (EDDY_INFO_KIND(info) == EDDY_KIND_NODES && s != EDDY_FREE) {
-            eddy_block_each(a, i, count_block, NULL);
-        }
-    }
-}
-
-/* No reader is open: nothing is pinned, and nobody is marked as asleep. */
-static void check_readers(struct eddy_arena *a) {
-    uint64_t bits = 0;
-    for (uint32_t i = 0; i < a->readers_max; i++) {
-        if (EDDY_SLOT_LIVE(eddy_ld_rlx(&a->readers[i].state)) ||
-            eddy_ld_rlx(&a->readers[i].pin) != 0) {
-            steps_breach("reader slot %u stays taken, or pins something", i);
-        }
-    }
-    for (uint32_t w = 0; w < a->wait_words; w++) {
-        bits |= eddy_ld_rlx(&a->waits[w]);
-        for (uint32_t g = 0; g < EDDY_WAIT_GROUPS; g++) {
-            bits |= eddy_ld_rlx(&eddy_arena_group(a, g)->mask[w]);
-        }
-    }
-    if (bits != 0) {
-        steps_breach("readers %llx stay marked as asleep", (unsigned long long)bits);
-    }
-}
-
-static void check_slots(struct eddy_arena *a) {
-    for (uint32_t i = 1; i < a->members_max; i++) {
-        if (EDDY_MEMBER_OF(eddy_ld_rlx(&a->members[i].state)) != EDDY_MEMBER_FREE) {
-            steps_breach("member slot %u stays taken", i);
-        }
-    }
-    for (uint32_t i = 0; i < a->threads_max; i++) {
-        uint64_t w = eddy_ld_rlx(&a->threads[i].state);
-        uint64_t lo = eddy_ld_rlx(&a->threads[i].lo);
-        if (EDDY_SLOT_LIVE(w) || lo != 0) {
-            steps_breach("thread slot %u stays taken (state %llx, lo %llu)", i,
-                         (unsigned long long)w, (unsigned long long)lo);
-        }
-    }
-}
-
-void judge_accounts(const char *name) {
-    struct eddy_arena a;
-    int fd = -1;
-    CHECK_EQ(sscanf(name, "fd:%d", &fd), 1);
-    CHECK_OK(eddy_arena_open(&a, NULL, fd, true));
-    check_slots(&a);
-    check_readers(&a);
-    check_extents(&a);
-    eddy_arena_close(&a);
-}
-
 /* ---- copies ---- */
 
 void judge_init(struct judge *j) {
@@ -323,17 +198,22 @@ static void put_copy(struct judge *j, const unsigned char *bytes, size_t image, 
     memcpy(j->base, bytes, image);
 }
 
-static eddy_store *open_copy(struct judge *j) {
-    char name[16];
-    snprintf(name, sizeof name, "fd:%d", j->fd);
+eddy_store *judge_open(const char *name) {
     eddy_options options = EDDY_OPTIONS_INIT;
     options.flags = EDDY_MUST_EXIST;
+    options.clock = steps_clock;
     eddy_store *store = NULL;
     int rc = eddy_open(&store, name, &options);
     if (rc < 0) {
         steps_breach("eddy_open gives %s: %s", eddy_errname(rc), eddy_errmsg());
     }
     return store;
+}
+
+static eddy_store *open_copy(struct judge *j) {
+    char name[16];
+    snprintf(name, sizeof name, "fd:%d", j->fd);
+    return judge_open(name);
 }
 
 /* Locks the bytes of all who had the copy open, as if they lived. Their descriptors. */
@@ -365,6 +245,8 @@ static bool all_swept(eddy_store *store) {
 static void judge_alive(struct judge *j, struct judge_content *content) {
     struct eddy_arena a;
     int fds[STEPS_MEMBERS + 1];
+    uint64_t head = 0;
+    struct judge_content before = {0};
     struct judge_content again;
     CHECK_OK(eddy_arena_open(&a, NULL, j->fd, true));
     int count = hold_lives(j, &a, fds);
@@ -375,15 +257,17 @@ static void judge_alive(struct judge *j, struct judge_content *content) {
         read_facts(store, content);
         judge_go_on(store);
         judge_check(store);
+        head = sandbox_head(store);
+        judge_read(store, head, &before);
     }
     while (count > 0) {
         close(fds[--count]);
     }
     eddy_store *second = open_copy(j);
     if (store && second) {
-        check_readers(&second->arena);
-        judge_read(second, content->events, &again);
-        if (again.digest != content->digest) {
+        judge_readers(&second->arena);
+        judge_read(second, head, &again);
+        if (again.digest != before.digest) {
             steps_breach("after the sweep, other events are there than before it");
         }
         judge_go_on(store);
@@ -399,7 +283,7 @@ static void judge_dead(struct judge *j, struct judge_content *content) {
     eddy_store *store = open_copy(j);
     if (store) {
         (void)all_swept(store);
-        check_readers(&store->arena);
+        judge_readers(&store->arena);
         judge_check(store);
         judge_read(store, sandbox_head(store), content);
         read_facts(store, content);
@@ -410,10 +294,11 @@ static void judge_dead(struct judge *j, struct judge_content *content) {
 }
 
 void judge_copy(struct judge *j, const unsigned char *bytes, size_t image, size_t file, bool alive,
-                struct judge_content *content) {
+                struct judge_content *content, struct judge_memory *memory) {
     char name[16];
     memset(content, 0, sizeof *content);
     put_copy(j, bytes, image, file);
+    number = 0;
     alarm(ALARM_S); /* a judgement that hangs ends the tracer, and its parent says where */
     if (alive) {
         judge_alive(j, content);
@@ -421,7 +306,7 @@ void judge_copy(struct judge *j, const unsigned char *bytes, size_t image, size_
         judge_dead(j, content);
     }
     snprintf(name, sizeof name, "fd:%d", j->fd);
-    judge_accounts(name);
+    judge_accounts(name, memory);
     alarm(0);
     steps_report->judged++;
 }

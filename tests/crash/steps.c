@@ -96,15 +96,15 @@ void steps_breach(const char *format, ...) {
 
 /* ---- the stage ---- */
 
-static int64_t constant_clock(void *arg) {
+int64_t steps_clock(void *arg) {
     (void)arg;
-    return INT64_C(1000000000000000000);
+    return STEPS_NOW_NS;
 }
 
 eddy_store *steps_open(const struct steps_stage *stage) {
     eddy_options options = EDDY_OPTIONS_INIT;
     options.flags = EDDY_MUST_EXIST;
-    options.clock = constant_clock;
+    options.clock = steps_clock;
     eddy_store *store = NULL;
     CHECK_OK(eddy_open(&store, stage->name, &options));
     return store;
@@ -209,8 +209,9 @@ static bool look(struct steps_tracee *t) {
     bool changed = sync_bytes(t, 0, states_end);
     const struct eddy_shm_extent *e = (const struct eddy_shm_extent *)(void *)(t->live + states);
     for (uint64_t i = 0; i < reserved; i++) {
-        /* What is free has no contents. */
-        if (EDDY_STATE_OF(eddy_ld_acq(&e[i].state)) != EDDY_FREE) {
+        /* What is free has no contents, and some of it no memory. */
+        unsigned state = EDDY_STATE_OF(eddy_ld_acq(&e[i].state));
+        if (state != EDDY_FREE && state != EDDY_HOLE) {
             changed |= sync_bytes(t, eddy_arena_extent_off(a, (uint32_t)i), EDDY_EXTENT_SIZE);
         }
     }

@@ -19,6 +19,8 @@
 
 enum { STEPS_CAP = 8 << 20, STEPS_MEMBERS = 6, STEPS_THREADS = 8, STEPS_AWAY = 400 };
 
+#define STEPS_NOW_NS INT64_C(1000000000000000000) /* the time, of all handles */
+
 /* Words between the stepped process and its tracer. */
 struct steps_shared {
     _Atomic uint32_t done;      /* the operation has returned, and */
@@ -48,7 +50,9 @@ struct steps_op {
     int (*act)(struct steps_stage *stage);      /* is stepped */
     int rc;                                     /* what it gives */
     uint32_t events;                            /* that it appends */
-    uint32_t streams;                           /* that it makes */
+    uint32_t removes;                           /* events that it removes */
+    int32_t streams;                            /* that it makes, or removes */
+    uint32_t commits;                           /* transactions, if not one that appends */
     uint32_t hash_keep;                         /* bits of the hash of names; 0: all */
     uint32_t members;                           /* 0: STEPS_MEMBERS */
     bool crowded; /* nobody can come while those who are there stand still */
@@ -75,6 +79,8 @@ struct steps_tracee {
 
 void steps_stage_make(struct steps_stage *stage, const struct steps_op *op);
 void steps_stage_end(struct steps_stage *stage);
+/* The clock of all handles. */
+int64_t steps_clock(void *arg);
 /* Opens the stage's store once more; every handle on a stage has the same clock, which stands. */
 eddy_store *steps_open(const struct steps_stage *stage);
 /* Starts the process and lets it get ready. False if ptrace is not permitted. Functions of the C
@@ -117,8 +123,6 @@ struct steps_report {
     uint64_t visited;
     uint64_t killed;
     uint64_t breaches;
-    uint64_t
-        lost; /* extents, over all states judged, on none of the lists, or with no live event */
 };
 
 /* In memory that is shared with the Criterion test, which says where it was if the tracer dies. */

@@ -39,11 +39,11 @@ static void trace(void (*fn)(void *arg), void *arg, const char *title) {
         cr_skip_test("stepping needs ptrace, and x86-64");
     }
     printf("%s: %llu operations, %llu instructions, %llu changes, %llu states judged, %llu visits, "
-           "%llu kills, %llu breaches; %llu extents lost\n",
+           "%llu kills, %llu breaches\n",
            title, (unsigned long long)r.operations, (unsigned long long)r.instructions,
            (unsigned long long)r.changes, (unsigned long long)r.judged,
            (unsigned long long)r.visited, (unsigned long long)r.killed,
-           (unsigned long long)r.breaches, (unsigned long long)r.lost);
+           (unsigned long long)r.breaches);
     fflush(stdout);
     cr_assert_eq(code, 0, "the tracer ended with %d", code);
     cr_assert_eq(r.breaches, 0, "%llu breaches", (unsigned long long)r.breaches);

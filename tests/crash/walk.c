@@ -10,43 +10,82 @@
 #include <string.h>
 #include <unistd.h>
 
-enum { NEAR = 4, VISIT_ALARM_S = 60 };
+enum { NEAR = 4, VISIT_ALARM_S = 60, PARTS_MAX = 8, SPARE_EXTENTS = 2 };
 
 /* ---- walks ---- */
 
-/* What was found so far: the state before, and the one after. */
+/* What was found so far: the state before, and the one after each of its transactions. */
 struct history {
     const struct steps_op *op;
-    struct judge_content before;
-    struct judge_content after;
-    bool happened;
+    struct judge_content seen[PARTS_MAX + 1];
+    struct judge_memory memory[PARTS_MAX + 1][2]; /* by how it was judged; the first of each */
+    bool known[PARTS_MAX + 1][2];
+    uint32_t at;    /* the state that is the last of them */
+    uint32_t parts; /* transactions of the operation */
 };
 
 static bool same(const struct judge_content *a, const struct judge_content *b) {
     return memcmp(a, b, sizeof *a) == 0;
 }
 
-static void judge_history(struct history *h, const struct judge_content *now, bool done) {
+/* Is this what it is to be when all has happened? */
+static void judge_last(const struct history *h) {
     const struct steps_op *op = h->op;
-    bool changes = op->events > 0;
-    if (!h->happened && !same(now, &h->before)) {
-        h->happened = true;
-        h->after = *now;
-        if (!changes || now->ops != op->events || now->txs != 1 ||
-            now->events != h->before.events + op->events ||
-            now->count != h->before.count + op->streams) {
-            steps_breach("neither the state before nor the one after: %llu events (%llu before), "
-                         "%llu of them new in %llu transactions, %llu streams (%llu before)",
-                         (unsigned long long)now->events, (unsigned long long)h->before.events,
-                         (unsigned long long)now->ops, (unsigned long long)now->txs,
-                         (unsigned long long)now->count, (unsigned long long)h->before.count);
-        }
-    } else if (h->happened && !same(now, &h->after)) {
-        steps_breach("it had happened, and now it %s",
-                     same(now, &h->before) ? "has not" : "differs");
+    const struct judge_content *b = &h->seen[0];
+    const struct judge_content *now = &h->seen[h->at];
+    if (now->ops != op->events || now->txs != (op->events > 0) ||
+        now->head != b->head + op->events || now->events + op->removes != b->events + op->events ||
+        (int64_t)now->count != (int64_t)b->count + op->streams) {
+        steps_breach("neither the state before nor the one after: %llu events (%llu before), "
+                     "%llu of them new in %llu transactions, %llu streams (%llu before)",
+                     (unsigned long long)now->events, (unsigned long long)b->events,
+                     (unsigned long long)now->ops, (unsigned long long)now->txs,
+                     (unsigned long long)now->count, (unsigned long long)b->count);
     }
-    if (done && changes && !h->happened) {
-        steps_breach("it was acknowledged, but did not happen");
+}
+
+static void judge_history(struct history *h, const struct judge_content *now, bool done) {
+    if (!same(now, &h->seen[h->at])) {
+        for (uint32_t i = 0; i < h->at; i++) {
+            if (same(now, &h->seen[i])) {
+                steps_breach("transaction %u of %u had happened, and now it has not", i + 1,
+                             h->parts);
+                return;
+            }
+        }
+        if (h->at == h->parts) {
+            steps_breach("something else happened: %llu events are there, %llu were; %llu streams, "
+                         "%llu were; the last offset is %llu, it was %llu",
+                         (unsigned long long)now->events, (unsigned long long)h->seen[h->at].events,
+                         (unsigned long long)now->count, (unsigned long long)h->seen[h->at].count,
+                         (unsigned long long)now->head, (unsigned long long)h->seen[h->at].head);
+            return;
+        }
+        h->seen[++h->at] = *now;
+        if (h->at == h->parts) {
+            judge_last(h);
+        }
+    }
+    if (done && h->at < h->parts) {
+        steps_breach("it was acknowledged, but %u of %u transactions did not happen",
+                     h->parts - h->at, h->parts);
+    }
+}
+
+/* Where somebody died makes no difference to what comes back in the end. */
+static void judge_memory(struct history *h, const struct judge_memory *now, bool alive) {
+    struct judge_memory *first = &h->memory[h->at][alive];
+    if (!h->known[h->at][alive]) {
+        h->known[h->at][alive] = true;
+        *first = *now;
+    } else if (now->blocks != first->blocks || now->head != first->head ||
+               now->events != first->events || now->used > first->used + SPARE_EXTENTS) {
+        steps_breach("in the end there are %llu nodes, %llu extents, %llu events of %llu; at "
+                     "another point it was %llu, %llu, %llu of %llu",
+                     (unsigned long long)now->blocks, (unsigned long long)now->used,
+                     (unsigned long long)now->events, (unsigned long long)now->head,
+                     (unsigned long long)first->blocks, (unsigned long long)first->used,
+                     (unsigned long long)first->events, (unsigned long long)first->head);
     }
 }
 
@@ -54,9 +93,11 @@ static void judge_history(struct history *h, const struct judge_content *now, bo
 static void judge_here(struct judge *j, const struct steps_tracee *t, struct history *h,
                        bool alive) {
     struct judge_content now;
+    struct judge_memory memory;
     steps_at(t, alive ? "all stand still, then die" : "all are dead");
-    judge_copy(j, t->last, steps_image(t), steps_file(t->stage), alive, &now);
+    judge_copy(j, t->last, steps_image(t), steps_file(t->stage), alive, &now, &memory);
     judge_history(h, &now, atomic_load(&t->stage->shared->done));
+    judge_memory(h, &memory, alive);
 }
 
 static void check_ended(const struct steps_stage *stage, int code) {
@@ -69,6 +110,12 @@ static void check_ended(const struct steps_stage *stage, int code) {
     }
 }
 
+static void judge_before(struct judge *j, const struct steps_tracee *t, struct history *h) {
+    struct judge_memory memory;
+    judge_copy(j, t->last, steps_image(t), steps_file(t->stage), false, &h->seen[0], &memory);
+    judge_memory(h, &memory, false);
+}
+
 uint64_t steps_walk(const struct steps_op *op, const struct steps_plan *plan) {
     struct steps_stage stage;
     struct steps_tracee t;
@@ -79,14 +126,14 @@ uint64_t steps_walk(const struct steps_op *op, const struct steps_plan *plan) {
         return 0;
     }
     judge_init(&j);
-    struct history h = {.op = op};
+    struct history h = {.op = op, .parts = op->commits ? op->commits : op->events > 0};
     uint64_t judged = steps_report->judged;
-    uint64_t lost = steps_report->lost;
     uint64_t commits = 0;
     uint64_t near = 0; /* changes that are still near the commit */
     uint64_t turn = 0;
     steps_at(&t, "before it");
-    judge_copy(&j, t.last, steps_image(&t), steps_file(&stage), false, &h.before);
+    CHECK(h.parts <= PARTS_MAX);
+    judge_before(&j, &t, &h);
     while (steps_next(&t)) {
         near = t.commits != commits ? NEAR : near - (near > 0);
         commits = t.commits;
@@ -105,10 +152,9 @@ uint64_t steps_walk(const struct steps_op *op, const struct steps_plan *plan) {
     steps_report->operations++;
     steps_report->instructions += t.instructions;
     steps_report->changes += changes;
-    printf("  %-40s %7llu instructions, %5llu changes, %5llu states judged, %llu extents lost\n",
-           op->name, (unsigned long long)t.instructions, (unsigned long long)changes,
-           (unsigned long long)(steps_report->judged - judged),
-           (unsigned long long)(steps_report->lost - lost));
+    printf("  %-40s %7llu instructions, %5llu changes, %5llu states judged\n", op->name,
+           (unsigned long long)t.instructions, (unsigned long long)changes,
+           (unsigned long long)(steps_report->judged - judged));
     fflush(stdout);
     judge_fini(&j);
     steps_stage_end(&stage);
@@ -167,12 +213,13 @@ static void check_visited(struct steps_stage *stage, eddy_reader *follower, bool
 /* The store is left by all; nobody may own anything in it then. */
 static void leave_stage(struct steps_stage *stage, eddy_reader *follower) {
     char name[16];
+    struct judge_memory memory;
     int fd = dup(stage->store->arena.fd);
     CHECK(fd >= 0);
     snprintf(name, sizeof name, "fd:%d", fd);
     eddy_reader_close(follower);
     steps_stage_end(stage);
-    judge_accounts(name);
+    judge_accounts(name, &memory);
     close(fd);
 }
 

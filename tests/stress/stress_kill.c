@@ -148,8 +148,7 @@ static void forget_one(struct victim *v) {
     bool known = s->version > 0;
     *s = (struct ledger_stream){.life = s->life + 1};
     ledger_try(v->ledger, "forget");
-    CHECK_EQ(eddy_forget(v->store, ledger_name(v->ledger, i, text), NULL),
-             known ? 0 : EDDY_ENOENT);
+    CHECK_EQ(eddy_forget(v->store, ledger_name(v->ledger, i, text), NULL), known ? 0 : EDDY_ENOENT);
     ledger_done(v->ledger);
 }
 
@@ -300,10 +299,8 @@ static void kill_one(struct scene *scene, pid_t *pid, struct victim *victims, ui
         ledger_check(&scene->ledger[slot], scene->store, scene->keep != 0);
     }
     atomic_store(&scene->begun[slot], 0);
-    victims[slot] = (struct victim){.scene = scene,
-                                    .ledger = &scene->ledger[slot],
-                                    .slot = slot,
-                                    .turn = scene->turns++};
+    victims[slot] = (struct victim){
+        .scene = scene, .ledger = &scene->ledger[slot], .slot = slot, .turn = scene->turns++};
     *pid = child_start(run_victim, &victims[slot]);
     for (int64_t end = child_now_ns() + CHILD_LIMIT_MS * INT64_C(1000000);
          !atomic_load(&scene->begun[slot]);) {

@@ -101,11 +101,11 @@ static void say_turn(struct scene *scene, uint32_t turn, int64_t ns, eddy_facts 
     uint64_t before = gang_used(scene->store);
     gang_maintain(scene->store);
     *facts = gang_facts(scene->store);
-    printf("turn %2u: reserved %8.1f MiB, in use %8.1f MiB, behind maintenance %6.2f MiB; %.0f ns a "
-           "stream\n",
-           turn, gang_mib(facts->reserved), gang_mib(before),
-           gang_mib(facts->reserved - facts->free),
-           (double)ns / (double)scene->options.rounds);
+    printf(
+        "turn %2u: reserved %8.1f MiB, in use %8.1f MiB, behind maintenance %6.2f MiB; %.0f ns a "
+        "stream\n",
+        turn, gang_mib(facts->reserved), gang_mib(before), gang_mib(facts->reserved - facts->free),
+        (double)ns / (double)scene->options.rounds);
     fflush(stdout);
     if (facts->events != 0 || facts->streams != 0) {
         gang_breach("%" PRIu64 " events and %" PRIu64 " streams are there, but all went",

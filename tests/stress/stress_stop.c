@@ -24,9 +24,8 @@ enum { APPENDERS = 2, TIMES = 10, DATA = 400, BATCH = 20, STREAMS = 40, MOMENT_U
 enum { LARGEST = 32 /* large events are at most such a part of the store */ };
 
 enum way { READS, FETCHES, GETS, BORROWS, MAINTAINS, REMOVES, APPENDS, TRANSACTS, GROWS, WAYS };
-static const char *const way_names[WAYS] = {"reads",    "fetches",   "gets",
-                                            "borrows",  "maintains", "removes",
-                                            "appends",  "transacts", "large"};
+static const char *const way_names[WAYS] = {
+    "reads", "fetches", "gets", "borrows", "maintains", "removes", "appends", "transacts", "large"};
 
 struct scene {
     eddy_store *store;

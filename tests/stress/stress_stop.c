@@ -21,6 +21,7 @@
 #include <string.h>
 
 enum { APPENDERS = 2, TIMES = 10, DATA = 400, BATCH = 20, STREAMS = 40, MOMENT_US = 3000 };
+enum { LARGEST = 32 /* large events are at most such a part of the store */ };
 
 enum way { READS, FETCHES, GETS, BORROWS, MAINTAINS, REMOVES, APPENDS, TRANSACTS, GROWS, WAYS };
 static const char *const way_names[WAYS] = {
@@ -145,8 +146,9 @@ static void remove_some(struct scene *scene, struct rng *rng) {
 
 /* Events of a type, whose bytes nobody checks. */
 static void append_own(struct scene *scene, struct rng *rng, size_t len) {
-    static unsigned char data[1 << 19];
+    static unsigned char data[1 << 20];
     char text[24];
+    len = len < sizeof data ? len : sizeof data;
     eddy_new_event event = {.type = eddy_str("own"), .data = eddy_mem(data, len)};
     CHECK_OK(eddy_append(scene->store, stream_name(text, rng_below(rng, STREAMS)), EDDY_ANY, &event,
                          1, NULL));
@@ -191,7 +193,7 @@ static void do_once(struct scene *scene, struct rng *rng, eddy_buffer *buffer) {
         transact(scene, rng);
         break;
     default:
-        append_own(scene, rng, rng_below(rng, 1 << 19));
+        append_own(scene, rng, rng_below(rng, scene->cap / LARGEST));
     }
 }
 

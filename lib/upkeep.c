@@ -46,7 +46,7 @@ static void after_growth(struct eddy_context *c) {
         }
         struct eddy_ring_copy now;
         if (eddy_upkeep_totals(c, &now, NULL) == 0 && eddy_evacuate_pays(c->thread.arena, &now)) {
-            (void)eddy_evacuate(&c->reclaim, SPARSE_SLICE);
+            (void)eddy_evacuate(&c->reclaim, SPARSE_SLICE, 2);
         }
     }
 }
@@ -156,15 +156,18 @@ static void take_back(struct eddy_context *c) {
         while (eddy_reclaim_scan(&c->reclaim, SCAN_SLICE) == 0) {
         }
         eddy_grace_free(&c->reclaim.grace, true);
-        c->reclaim.sparse_at = 0;
-        while (eddy_evacuate(&c->reclaim, SPARSE_SLICE) == 0 && free_extents(c) == 0) {
+        for (unsigned part = 2; part <= 32 && free_extents(c) == 0; part *= 4) {
+            c->reclaim.sparse_at = 0;
+            while (eddy_evacuate(&c->reclaim, SPARSE_SLICE, part) == 0 && free_extents(c) == 0) {
+            }
+            eddy_grace_free(&c->reclaim.grace, true);
         }
-        eddy_grace_free(&c->reclaim.grace, true);
     }
 }
 
-/* If the limits say that the oldest go when the store is full: a sixteenth of what there is. */
-static bool drop_oldest(struct eddy_context *c) {
+/* If the limits say that the oldest go when the store is full: a sixteenth of what there is, and more
+ * with each round, since what is wanted may be a long run of extents. */
+static bool drop_oldest(struct eddy_context *c, uint32_t rounds) {
     struct eddy_batch b;
     eddy_limits limits;
     eddy_result result;
@@ -176,7 +179,7 @@ static bool drop_oldest(struct eddy_context *c) {
     memset(&result, 0, sizeof result);
     eddy_batch_init(&b);
     b.enforce = true;
-    b.drop = eddy_ring_events(&now) / 16 + 1;
+    b.drop = eddy_ring_events(&now) / 16 * rounds + 1;
     b.drop = b.drop < 4096 ? b.drop : 4096;
     int r = eddy_upkeep_commit(c, &b, eddy_store_now(c->store), &result);
     eddy_batch_fini(&b);
@@ -227,7 +230,7 @@ bool eddy_upkeep_make_room(struct eddy_context *c, struct eddy_upkeep_wait *w) {
         if (free_extents(c) > before || (w->rounds == 1 && before > 0)) {
             return true;
         }
-        if (drop_oldest(c)) {
+        if (drop_oldest(c, w->rounds)) {
             take_back(c);
             return true;
         }
@@ -305,7 +308,7 @@ int eddy_maintain(eddy_store *store, uint32_t flags, eddy_maintained *done) {
     r = r < 0 ? r : tidy_all(c);
     r = r < 0 ? r : scan_all(k);
     k->sparse_at = 0;
-    while (r >= 0 && (r = eddy_evacuate(k, SPARSE_SLICE)) == 0) {
+    while (r >= 0 && (r = eddy_evacuate(k, SPARSE_SLICE, 2)) == 0) {
     }
     eddy_grace_free(&k->grace, true);
     if (r < 0 && r != EDDY_EFULL) {

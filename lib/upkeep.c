@@ -126,15 +126,15 @@ int eddy_upkeep_backlog(struct eddy_context *c) {
 
 int eddy_upkeep_totals(struct eddy_context *c, struct eddy_ring_copy *now, eddy_limits *limits) {
     struct eddy_instant i = {0};
+    int taken;
     int r;
     eddy_instant_renew(&i, &c->thread);
     eddy_rcu_enter(&c->thread.span);
     do {
-        r = eddy_instant_take(&i, &c->thread);
-        if (r == 0 && limits) {
-            r = eddy_retain_load(&i.view, limits);
-        }
-    } while (r != EDDY_EAGAIN && !eddy_instant_holds(&i, &c->thread));
+        taken = eddy_instant_take(&i, &c->thread);
+        r = taken == 0 && limits ? eddy_retain_load(&i.view, limits) : taken;
+        /* Else what was loaded may be a mixture of two states, damage included. */
+    } while (taken == 0 && !eddy_instant_holds(&i, &c->thread));
     *now = i.now;
     eddy_rcu_leave(&c->thread.span);
     eddy_instant_fini(&i);
@@ -180,7 +180,7 @@ static bool drop_oldest(struct eddy_context *c, uint32_t rounds) {
     eddy_batch_init(&b);
     b.enforce = true;
     b.drop = eddy_ring_events(&now) / 16 * rounds + 1;
-    b.drop = b.drop < 4096 ? b.drop : 4096;
+    b.drop = b.drop < 4096 * rounds ? b.drop : 4096 * rounds;
     int r = eddy_upkeep_commit(c, &b, eddy_store_now(c->store), &result);
     eddy_batch_fini(&b);
     return r == 0;

@@ -333,3 +333,27 @@ int eddy_maintain(eddy_store *store, uint32_t flags, eddy_maintained *done) {
     }
     return 0;
 }
+
+int eddy_upkeep_expire(struct eddy_context *c) {
+    struct eddy_ring_copy now;
+    eddy_limits l;
+    uint64_t dropped = 0;
+    /* [upkeep.R6] relaxed: mostly there are no limits; who sets some does not wait for us */
+    uint64_t root = eddy_ld_rlx(&c->thread.arena->super->limits_root);
+    if (root == 0 || EDDY_IS_TOMB(root) || !c->thread.slot) {
+        return 0;
+    }
+    int r = eddy_upkeep_totals(c, &now, &l);
+    if (r < 0 || l.age_ns == 0 || eddy_ring_events(&now) == 0) {
+        return r;
+    }
+    eddy_rcu_enter(&c->thread.span);
+    bool due = eddy_retain_expired(&c->plan.view, &now, &l, eddy_store_now(c->store));
+    eddy_rcu_leave(&c->thread.span);
+    if (due) {
+        r = enforce(c, &dropped);
+        r = r < 0 ? r : eddy_upkeep_backlog(c);
+        r = r < 0 ? r : tidy(c, ENOUGH);
+    }
+    return r;
+}

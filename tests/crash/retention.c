@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { LIMIT = 100, AGED = 5, KEPT = 128, DROPS = 200 };
+enum { LIMIT = 100, AGED = 5, KEPT = 128, DROPS = 200, MANY = 80 };
 
 static const int64_t age_ns = INT64_C(1000000000000);
 
@@ -201,6 +201,16 @@ static void prepare_orphan(struct steps_stage *s) {
     s->dead[1] = steps_leave_dead(s, act_forget, true, 2);
 }
 
+/* Of many streams a little has been cut off, too little for who did it to take it back. */
+static void prepare_little(struct steps_stage *s) {
+    char name[16];
+    CHECK_OK(limit(s->store, &(eddy_limits){.stream_events = 8}));
+    for (uint32_t i = 0; i < MANY; i++) {
+        operations_set_up(s->store, operations_name(name, i), 8);
+        operations_set_up(s->store, name, 1);
+    }
+}
+
 /* Has retired leaves itself, too few to be worth a grace period yet. */
 static void ready_retired(struct steps_stage *s) {
     s->mine = steps_open(s);
@@ -263,6 +273,10 @@ static const struct steps_op maintain_ops[] = {
      .act = act_maintain},
     {.name = "eddy_maintain of a leaf that the dead owned",
      .prepare = prepare_orphan,
+     .ready = ready_member,
+     .act = act_maintain},
+    {.name = "eddy_maintain of a little of many streams",
+     .prepare = prepare_little,
      .ready = ready_member,
      .act = act_maintain},
     {.name = "eddy_maintain of what is too old",

@@ -18,7 +18,10 @@
 #include <stdio.h>
 
 enum { STREAMS = 50, WRITERS = 2, BATCH = 50, DATA_MAX = 150 };
-enum { INDEX_EACH = 80, SLACK = 5 << 20 }; /* bytes of index for an event; what pays no evacuation */
+enum {
+    INDEX_EACH = 80,
+    SLACK = 5 << 20
+}; /* bytes of index for an event; what pays no evacuation */
 
 struct scene {
     eddy_store *store;

@@ -142,16 +142,17 @@ static int move_all(struct eddy_reclaim *r, uint32_t idx) {
     return got < 0 ? got : 0;
 }
 
-static bool is_sparse(const struct eddy_shm_extent *e) {
+static bool is_sparse(const struct eddy_shm_extent *e, unsigned part) {
     /* [evacuate.R3] relaxed: hints; who takes it looks at each event */
     uint64_t fill = eddy_ld_rlx(&e->fill);
     uint64_t dead = eddy_ld_rlx(&e->dead);
     return EDDY_STATE_OF(eddy_ld_rlx(&e->state)) == EDDY_SEALED &&
            EDDY_INFO_KIND(eddy_ld_rlx(&e->info)) == EDDY_KIND_EVENTS &&
-           EDDY_FILL_EVENTS(dead) * UINT64_C(2) >= EDDY_FILL_EVENTS(fill);
+           EDDY_FILL_EVENTS(dead) > 0 &&
+           EDDY_FILL_EVENTS(dead) * (uint64_t)part >= EDDY_FILL_EVENTS(fill);
 }
 
-int eddy_evacuate(struct eddy_reclaim *r, uint64_t most) {
+int eddy_evacuate(struct eddy_reclaim *r, uint64_t most, unsigned part) {
     struct eddy_arena *a = r->thread->arena;
     uint64_t end = eddy_arena_reserved(a);
     int moved = 0;
@@ -160,7 +161,8 @@ int eddy_evacuate(struct eddy_reclaim *r, uint64_t most) {
     for (; got == 0 && most > 0 && r->sparse_at < end && moved < EXTENTS_AT_ONCE; most--) {
         uint32_t idx = (uint32_t)r->sparse_at++;
         unsigned from;
-        if (!is_sparse(&a->extents[idx]) || !eddy_extent_claim(a, idx, r->thread->member, &from)) {
+        if (!is_sparse(&a->extents[idx], part) ||
+            !eddy_extent_claim(a, idx, r->thread->member, &from)) {
             continue;
         }
         got = move_all(r, idx);
@@ -173,7 +175,7 @@ int eddy_evacuate(struct eddy_reclaim *r, uint64_t most) {
 }
 
 bool eddy_evacuate_pays(const struct eddy_arena *a, const struct eddy_ring_copy *now) {
-    enum { SLACK = 64, EVENT_EXTRA = 80, STREAM_EXTRA = 256 };
+    enum { SLACK = 16, EVENT_EXTRA = 80, STREAM_EXTRA = 256 };
     uint64_t live =
         eddy_ring_bytes(now) + eddy_ring_events(now) * EVENT_EXTRA + now->names * STREAM_EXTRA;
     /* [evacuate.R4] relaxed: a figure to compare with */

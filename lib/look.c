@@ -9,6 +9,7 @@
 
 #include "error.h"
 #include "gone.h"
+#include "upkeep.h"
 
 /* Facts grow with new versions of eddy: a caller that was built with an older header has a smaller
  * struct, and gets that much. */
@@ -37,10 +38,18 @@ static int totals(struct eddy_store *s, struct eddy_instant *now) {
     return r;
 }
 
+/* What has passed the limit of age is not there any more. */
+static int expire(struct eddy_store *s) {
+    struct eddy_context *c;
+    int r = eddy_store_context(s, true, &c);
+    return r < 0 ? r : eddy_upkeep_expire(c);
+}
+
 int eddy_info(eddy_store *s, eddy_facts *facts) {
     struct eddy_instant now = {0};
     struct eddy_arena *a = &s->arena;
-    int r = totals(s, &now);
+    int r = expire(s);
+    r = r < 0 ? r : totals(s, &now);
     if (r < 0) {
         return r;
     }
@@ -166,6 +175,7 @@ int eddy_stream_info(eddy_store *s, eddy_bytes name, eddy_stream_facts *facts) {
     if (r == 0) {
         r = eddy_store_context(s, true, &c);
     }
+    r = r < 0 ? r : eddy_upkeep_expire(c);
     if (r == 0) {
         r = facts_of(s, c, name, 0, &f);
     }
@@ -286,6 +296,7 @@ int64_t eddy_streams(eddy_store *s, eddy_bytes prefix, eddy_bytes after, size_t 
     unsigned char last[EDDY_STREAM_MAX];
     int64_t calls = 0;
     int r = eddy_store_context(s, true, &c);
+    r = r < 0 ? r : eddy_upkeep_expire(c);
     while (r == 0 && (uint64_t)calls < limit) {
         uint64_t *offs = NULL;
         int64_t n = page(s, c, prefix, after, limit - (size_t)calls, &offs, last, &after);

@@ -68,14 +68,13 @@ static int known(eddy_store *store, eddy_bytes stream) {
     }
     eddy_instant_renew(&now, &c->thread);
     eddy_rcu_enter(&c->thread.span);
+    uint64_t hash = eddy_stream_hash(&store->arena, stream);
+    int taken;
     do {
-        r = eddy_instant_take(&now, &c->thread);
-        if (r == 0) {
-            int64_t off =
-                eddy_stream_find(&now.view, stream, eddy_stream_hash(&store->arena, stream));
-            r = off < 0 ? (int)off : off > 0;
-        }
-    } while (!eddy_instant_holds(&now, &c->thread));
+        taken = eddy_instant_take(&now, &c->thread);
+        int64_t off = taken == 0 ? eddy_stream_find(&now.view, stream, hash) : taken;
+        r = off < 0 ? (int)off : off > 0;
+    } while (taken == 0 && !eddy_instant_holds(&now, &c->thread));
     eddy_rcu_leave(&c->thread.span);
     eddy_instant_fini(&now);
     return r;

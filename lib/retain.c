@@ -181,6 +181,15 @@ static int expired(const struct retain *k) {
     return look->time_ns <= k->t->now_ns - k->limits->age_ns;
 }
 
+bool eddy_retain_expired(const struct eddy_view *v, const struct eddy_ring_copy *now,
+                         const eddy_limits *l, int64_t now_ns) {
+    struct eddy_attempt t = {.after = *now, .now_ns = now_ns};
+    struct eddy_gone_rise rise = {0};
+    struct retain k = {.view = v, .limits = l, .t = &t, .floor = &rise};
+    eddy_retain_start(&rise, now);
+    return expired(&k) == 1;
+}
+
 /* Must the event that would go next go? 1, 0 or an error. */
 static int must_go(const struct retain *k) {
     const eddy_limits *l = k->limits;

@@ -46,7 +46,7 @@ static void after_growth(struct eddy_context *c) {
         }
         struct eddy_ring_copy now;
         if (eddy_upkeep_totals(c, &now, NULL) == 0 && eddy_evacuate_pays(c->thread.arena, &now)) {
-            (void)eddy_evacuate(&c->reclaim, SPARSE_SLICE);
+            (void)eddy_evacuate(&c->reclaim, SPARSE_SLICE, 2);
         }
     }
 }
@@ -126,15 +126,15 @@ int eddy_upkeep_backlog(struct eddy_context *c) {
 
 int eddy_upkeep_totals(struct eddy_context *c, struct eddy_ring_copy *now, eddy_limits *limits) {
     struct eddy_instant i = {0};
+    int taken;
     int r;
     eddy_instant_renew(&i, &c->thread);
     eddy_rcu_enter(&c->thread.span);
     do {
-        r = eddy_instant_take(&i, &c->thread);
-        if (r == 0 && limits) {
-            r = eddy_retain_load(&i.view, limits);
-        }
-    } while (r != EDDY_EAGAIN && !eddy_instant_holds(&i, &c->thread));
+        taken = eddy_instant_take(&i, &c->thread);
+        r = taken == 0 && limits ? eddy_retain_load(&i.view, limits) : taken;
+        /* Else what was loaded may be a mixture of two states, damage included. */
+    } while (taken == 0 && !eddy_instant_holds(&i, &c->thread));
     *now = i.now;
     eddy_rcu_leave(&c->thread.span);
     eddy_instant_fini(&i);
@@ -156,15 +156,18 @@ static void take_back(struct eddy_context *c) {
         while (eddy_reclaim_scan(&c->reclaim, SCAN_SLICE) == 0) {
         }
         eddy_grace_free(&c->reclaim.grace, true);
-        c->reclaim.sparse_at = 0;
-        while (eddy_evacuate(&c->reclaim, SPARSE_SLICE) == 0 && free_extents(c) == 0) {
+        for (unsigned part = 2; part <= 32 && free_extents(c) == 0; part *= 4) {
+            c->reclaim.sparse_at = 0;
+            while (eddy_evacuate(&c->reclaim, SPARSE_SLICE, part) == 0 && free_extents(c) == 0) {
+            }
+            eddy_grace_free(&c->reclaim.grace, true);
         }
-        eddy_grace_free(&c->reclaim.grace, true);
     }
 }
 
-/* If the limits say that the oldest go when the store is full: a sixteenth of what there is. */
-static bool drop_oldest(struct eddy_context *c) {
+/* If the limits say that the oldest go when the store is full: a sixteenth of what there is, and more
+ * with each round, since what is wanted may be a long run of extents. */
+static bool drop_oldest(struct eddy_context *c, uint32_t rounds) {
     struct eddy_batch b;
     eddy_limits limits;
     eddy_result result;
@@ -176,8 +179,8 @@ static bool drop_oldest(struct eddy_context *c) {
     memset(&result, 0, sizeof result);
     eddy_batch_init(&b);
     b.enforce = true;
-    b.drop = eddy_ring_events(&now) / 16 + 1;
-    b.drop = b.drop < 4096 ? b.drop : 4096;
+    b.drop = eddy_ring_events(&now) / 16 * rounds + 1;
+    b.drop = b.drop < 4096 * rounds ? b.drop : 4096 * rounds;
     int r = eddy_upkeep_commit(c, &b, eddy_store_now(c->store), &result);
     eddy_batch_fini(&b);
     return r == 0;
@@ -227,7 +230,7 @@ bool eddy_upkeep_make_room(struct eddy_context *c, struct eddy_upkeep_wait *w) {
         if (free_extents(c) > before || (w->rounds == 1 && before > 0)) {
             return true;
         }
-        if (drop_oldest(c)) {
+        if (drop_oldest(c, w->rounds)) {
             take_back(c);
             return true;
         }
@@ -305,7 +308,7 @@ int eddy_maintain(eddy_store *store, uint32_t flags, eddy_maintained *done) {
     r = r < 0 ? r : tidy_all(c);
     r = r < 0 ? r : scan_all(k);
     k->sparse_at = 0;
-    while (r >= 0 && (r = eddy_evacuate(k, SPARSE_SLICE)) == 0) {
+    while (r >= 0 && (r = eddy_evacuate(k, SPARSE_SLICE, 2)) == 0) {
     }
     eddy_grace_free(&k->grace, true);
     if (r < 0 && r != EDDY_EFULL) {
@@ -329,4 +332,28 @@ int eddy_maintain(eddy_store *store, uint32_t flags, eddy_maintained *done) {
         *done = m;
     }
     return 0;
+}
+
+int eddy_upkeep_expire(struct eddy_context *c) {
+    struct eddy_ring_copy now;
+    eddy_limits l;
+    uint64_t dropped = 0;
+    /* [upkeep.R6] relaxed: mostly there are no limits; who sets some does not wait for us */
+    uint64_t root = eddy_ld_rlx(&c->thread.arena->super->limits_root);
+    if (root == 0 || EDDY_IS_TOMB(root) || !c->thread.slot) {
+        return 0;
+    }
+    int r = eddy_upkeep_totals(c, &now, &l);
+    if (r < 0 || l.age_ns == 0 || eddy_ring_events(&now) == 0) {
+        return r;
+    }
+    eddy_rcu_enter(&c->thread.span);
+    bool due = eddy_retain_expired(&c->plan.view, &now, &l, eddy_store_now(c->store));
+    eddy_rcu_leave(&c->thread.span);
+    if (due) {
+        r = enforce(c, &dropped);
+        r = r < 0 ? r : eddy_upkeep_backlog(c);
+        r = r < 0 ? r : tidy(c, ENOUGH);
+    }
+    return r;
 }

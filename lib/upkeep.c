@@ -122,6 +122,9 @@ static bool drop_oldest(struct eddy_context *c) {
     b.drop = b.drop < 4096 ? b.drop : 4096;
     int r = eddy_upkeep_commit(c, &b, eddy_store_now(c->store), &result);
     eddy_batch_fini(&b);
+    if (r == 0) {
+        (void)take_back(c); /* the commit may have done it all: so it says nothing */
+    }
     return r == 0;
 }
 
@@ -162,7 +165,7 @@ bool eddy_upkeep_make_room(struct eddy_context *c, struct eddy_upkeep_wait *w) {
         w->deadline_ns = c->store->full_wait_ns > INT64_MAX - now ? INT64_MAX
                                                                   : now + c->store->full_wait_ns;
     }
-    if (w->rounds++ < ROUNDS_MAX && (take_back(c) || (drop_oldest(c) && take_back(c)))) {
+    if (w->rounds++ < ROUNDS_MAX && (take_back(c) || drop_oldest(c))) {
         return true;
     }
     if (now < w->deadline_ns) {

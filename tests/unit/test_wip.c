@@ -231,3 +231,43 @@ Test(wip, who_follows_a_stream_that_is_forgotten_and_made_anew_reads_it_from_its
         eddy_close(store);
     }
 }
+
+/* ---- who sees a transaction that is committed, but not yet applied ---- */
+
+#include "unit_support.h"
+
+Test(wip, who_only_looks_sees_a_forgotten_stream_gone_before_that_is_applied, .timeout = 20) {
+    struct eddy_arena *a = unit_store(0);
+    struct unit_member m;
+    eddy_stream_facts facts = {.size = sizeof facts};
+    unit_join(&m, a);
+    cr_assert_eq(unit_append(&m, "s", 0, 20, 10), 0);
+    cr_assert_eq(unit_append(&m, "t", 0, 20, 10), 0);
+    eddy_store *look = unit_handle(a, EDDY_READ_ONLY);
+    eddy_select select = EDDY_SELECT_INIT;
+    eddy_reader *reader;
+    eddy_event e;
+    select.stream = eddy_str("s");
+    select.flags = EDDY_FOLLOW;
+    must(eddy_reader_open(look, &select, &reader));
+    for (int i = 0; i < 5; i++) {
+        gives(eddy_reader_next(reader, &e), EDDY_EVENT);
+    }
+    gives(eddy_stream_info(look, eddy_str("s"), &facts), 0);
+    struct unit_image before = unit_image_take(a);
+    int64_t s = eddy_batch_stream(&m.batch, a, eddy_str("s"));
+    must(eddy_batch_cut(&m.batch, (uint32_t)s, EDDY_CUT_FORGET, 0));
+    cr_assert_eq(unit_commit(&m), 0);
+    (void)unit_half_applied(a, &before, 0, m.thread.member);
+    gives(eddy_stream_info(look, eddy_str("s"), &facts), EDDY_ENOENT);
+    eddy_facts all = {.size = sizeof all};
+    must(eddy_info(look, &all));
+    cr_assert_eq(all.events, 20);
+    int got = eddy_reader_next(reader, &e);
+    cr_assert(got == EDDY_ELAPPED || got == EDDY_CAUGHT_UP, "gives %d", got);
+    eddy_reader_close(reader);
+    eddy_close(look);
+    unit_image_free(&before);
+    unit_leave(&m);
+    unit_store_free(a);
+}

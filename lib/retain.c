@@ -116,8 +116,9 @@ int eddy_retain_step(const struct eddy_view *v, struct eddy_gone_rise *f,
     if (!f->look.slot) {
         r = step_over(v, f, now);
     } else {
-        bool hole =
-            f->look.ref == 0 || eddy_gone_event(v, f->floor + 1, f->look.version, f->look.stream);
+        bool hole = f->look.ref == 0 ||
+                    eddy_gone_event(v, f->floor + 1, f->look.version, f->look.stream) ||
+                    (f->would_go && f->would_go(f->arg, &f->look));
         f->holes -= hole;
         f->holes_bytes -= hole ? f->look.bytes : 0;
         f->bytes += f->look.bytes;

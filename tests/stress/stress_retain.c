@@ -285,6 +285,7 @@ int main(int argc, char **argv) {
     scene->options = (struct stress_options){.workers = 3,
                                              .rounds = 200000000,
                                              .short_rounds = 1000000,
+                                             .slower = 8,
                                              .keep = 1000000,
                                              .short_keep = 20000};
     stress_options_parse(argc, argv, &scene->options);

@@ -161,7 +161,8 @@ int eddy_evacuate(struct eddy_reclaim *r, uint64_t most, unsigned part) {
     for (; got == 0 && most > 0 && r->sparse_at < end && moved < EXTENTS_AT_ONCE; most--) {
         uint32_t idx = (uint32_t)r->sparse_at++;
         unsigned from;
-        if (!is_sparse(&a->extents[idx], part) || !eddy_extent_claim(a, idx, r->thread->member, &from)) {
+        if (!is_sparse(&a->extents[idx], part) ||
+            !eddy_extent_claim(a, idx, r->thread->member, &from)) {
             continue;
         }
         got = move_all(r, idx);

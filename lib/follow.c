@@ -11,6 +11,7 @@
 #include "maintain.h"
 #include "platform.h"
 #include "reader.h"
+#include "upkeep.h"
 #include "wait.h"
 
 enum { TYPES_MAX = 4096 };
@@ -221,6 +222,7 @@ int eddy_reader_open(eddy_store *store, const eddy_select *select, eddy_reader *
     struct eddy_context *c;
     *out = NULL;
     int got = eddy_store_context(store, false, &c);
+    got = got < 0 ? got : eddy_upkeep_expire(c);
     if (got < 0) {
         return got;
     }

@@ -9,6 +9,7 @@
 
 #include "error.h"
 #include "gone.h"
+#include "upkeep.h"
 
 /* Facts grow with new versions of eddy: a caller that was built with an older header has a smaller
  * struct, and gets that much. */
@@ -37,14 +38,56 @@ static int totals(struct eddy_store *s, struct eddy_instant *now) {
     return r;
 }
 
+/* What has passed the limit of age is not there any more. */
+static int expire(struct eddy_store *s) {
+    struct eddy_context *c;
+    int r = eddy_store_context(s, true, &c);
+    return r < 0 ? r : eddy_upkeep_expire(c);
+}
+
+/* The first offset that is there, about now: 0 if there is none. Numbers that are gone are passed by,
+ * whole leaves of them at once. */
+static int first_offset(struct eddy_store *s, const struct eddy_instant *now, uint64_t *first) {
+    struct eddy_context *c;
+    struct eddy_trie_leaf near = {0};
+    struct eddy_gone_look look;
+    int r = eddy_store_context(s, true, &c);
+    struct eddy_view v = {.arena = &s->arena, .span = &c->thread.span, .overlay = NULL};
+    *first = 0;
+    if (r < 0 || eddy_ring_events(&now->now) == 0) {
+        return r;
+    }
+    eddy_rcu_enter(&c->thread.span);
+    uint64_t o = now->now.floor + 1;
+    while (r >= 0 && o < now->now.next_offset && *first == 0) {
+        r = eddy_gone_look(&v, o, &near, &look);
+        if (r == 1 && !eddy_gone_event(&v, o, look.version, look.stream)) {
+            *first = o;
+        }
+        o = look.last + 1;
+    }
+    eddy_rcu_leave(&c->thread.span);
+    if (r < 0 && !c->thread.slot) {
+        *first = now->now.floor + 1; /* what looks damaged may be memory in its next use */
+        r = 0;
+    }
+    return r < 0 ? r : 0;
+}
+
 int eddy_info(eddy_store *s, eddy_facts *facts) {
     struct eddy_instant now = {0};
     struct eddy_arena *a = &s->arena;
-    int r = totals(s, &now);
+    int r = expire(s);
+    r = r < 0 ? r : totals(s, &now);
     if (r < 0) {
         return r;
     }
     uint64_t reserved = eddy_arena_reserved(a);
+    uint64_t first;
+    r = first_offset(s, &now, &first);
+    if (r < 0) {
+        return r;
+    }
     eddy_facts f = {
         .layout = a->super->layout,
         .cap = a->cap,
@@ -52,7 +95,7 @@ int eddy_info(eddy_store *s, eddy_facts *facts) {
                     eddy_extent_count_holes(a) * EDDY_EXTENT_SIZE,
         .free = eddy_extent_count_free(a) * EDDY_EXTENT_SIZE,
         .head = now.now.next_offset - 1,
-        .first = eddy_ring_events(&now.now) > 0 ? now.now.floor + 1 : 0,
+        .first = first,
         .events = eddy_ring_events(&now.now),
         .bytes = eddy_ring_bytes(&now.now),
         .streams = now.now.streams,
@@ -166,6 +209,7 @@ int eddy_stream_info(eddy_store *s, eddy_bytes name, eddy_stream_facts *facts) {
     if (r == 0) {
         r = eddy_store_context(s, true, &c);
     }
+    r = r < 0 ? r : eddy_upkeep_expire(c);
     if (r == 0) {
         r = facts_of(s, c, name, 0, &f);
     }
@@ -286,6 +330,7 @@ int64_t eddy_streams(eddy_store *s, eddy_bytes prefix, eddy_bytes after, size_t 
     unsigned char last[EDDY_STREAM_MAX];
     int64_t calls = 0;
     int r = eddy_store_context(s, true, &c);
+    r = r < 0 ? r : eddy_upkeep_expire(c);
     while (r == 0 && (uint64_t)calls < limit) {
         uint64_t *offs = NULL;
         int64_t n = page(s, c, prefix, after, limit - (size_t)calls, &offs, last, &after);

@@ -22,6 +22,9 @@ void eddy_retain_start(struct eddy_gone_rise *rise, const struct eddy_ring_copy 
 int eddy_retain_step(const struct eddy_view *view, struct eddy_gone_rise *rise,
                      const struct eddy_ring_copy *now);
 
+/* Has the oldest event passed the limit of age? As of the state `now`, or so. */
+bool eddy_retain_expired(const struct eddy_view *view, const struct eddy_ring_copy *now,
+                         const eddy_limits *limits, int64_t now_ns);
 /* What would go if these were the limits: as of the state `now`. 0 or an error. */
 int eddy_retain_preview(const struct eddy_view *view, const struct eddy_ring_copy *now,
                         const eddy_limits *limits, int64_t now_ns, eddy_dropped *dropped);

@@ -366,6 +366,9 @@ void eddy_close(eddy_store *s) {
     if (!s) {
         return;
     }
+    if (s->keeper) {
+        s->stop_keeper(s);
+    }
     /* [store.R2] relaxed: nobody else uses the handle any more */
     bool ours = s->guard && eddy_ld_rlx(s->guard) == EDDY_GUARD_READY;
     free_contexts(s, ours);

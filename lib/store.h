@@ -51,6 +51,8 @@ struct eddy_store {
     int64_t (*clock)(void *arg);
     void *clock_arg;
     int64_t full_wait_ns;
+    struct eddy_keeper *keeper; /* NULL: none; see keeper.c */
+    void (*stop_keeper)(struct eddy_store *store);
 };
 
 /* The last context of the calling thread: a hint, which counts only for the handle of that id. */

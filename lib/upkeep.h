@@ -9,6 +9,9 @@
  * transaction has added to it. */
 int eddy_upkeep_commit(struct eddy_context *context, struct eddy_batch *batch, int64_t now_ns,
                        eddy_result *result);
+/* Drops what has passed the limit of age, if one is set: before who looks is told what there is.
+ * Nothing with a read-only handle. 0 or an error. */
+int eddy_upkeep_expire(struct eddy_context *context);
 /* Takes back all that waits. 0 or an error. */
 int eddy_upkeep_backlog(struct eddy_context *context);
 

@@ -22,7 +22,7 @@
 #include <string.h>
 
 enum { SLOTS = 3, OTHERS = 2, NOISE = 20, PARTS_MAX = 24, MOMENT_US = 3000, CHECK_EVERY = 50 };
-enum { SPARE = 4 << 20 };
+enum { SPARE = 2 << 20 };
 
 struct scene {
     eddy_store *store;
@@ -69,6 +69,11 @@ static void cut(struct ledger_stream *s, uint64_t to) {
     s->gone = to > s->gone ? to : s->gone;
 }
 
+/* The version that a stream is expected to have; where the oldest go, it may be gone as a whole. */
+static int64_t expects(const struct victim *v, int64_t version) {
+    return v->scene->keep ? EDDY_ANY : version;
+}
+
 static void append_one(struct victim *v) {
     static unsigned char room[LEDGER_DATA_MAX];
     unsigned i = (unsigned)rng_below(&v->rng, LEDGER_STREAMS);
@@ -80,7 +85,7 @@ static void append_one(struct victim *v) {
         return;
     }
     ledger_event(v->ledger, i, s->life, ++s->version, room, &event);
-    int64_t expected = s->there ? (int64_t)s->version - 1 : EDDY_NONE;
+    int64_t expected = expects(v, s->there ? (int64_t)s->version - 1 : EDDY_NONE);
     s->there = true;
     ledger_try(v->ledger, "append");
     CHECK_OK(eddy_append(v->store, ledger_name(v->ledger, i, text), expected, &event, 1, &result));
@@ -124,8 +129,8 @@ static void truncate_one(struct victim *v) {
     if (s->there) {
         cut(s, to);
         ledger_try(v->ledger, "truncate");
-        CHECK_OK(eddy_truncate(v->store, ledger_name(v->ledger, i, text), (int64_t)s->version, to,
-                               NULL));
+        CHECK_OK(eddy_truncate(v->store, ledger_name(v->ledger, i, text),
+                               expects(v, (int64_t)s->version), to, NULL));
         ledger_done(v->ledger);
     }
 }
@@ -182,7 +187,9 @@ static void read_on(struct victim *v, uint32_t flags, int most) {
 /* Limits that are others each time, and let the same be kept. */
 static void set_limits(struct scene *scene, eddy_store *store, uint64_t number) {
     eddy_limits limits = EDDY_LIMITS_INIT;
-    limits.flags = EDDY_DROP_ALL;
+    /* Where the oldest go, streams that are empty are removed as well. */
+    limits.flags = EDDY_DROP_STREAMS | EDDY_DROP_STREAM_EVENTS | EDDY_DROP_WHEN_FULL;
+    limits.flags |= scene->keep ? EDDY_DROP_EVENTS : 0;
     limits.events = scene->keep ? scene->keep : (UINT64_C(1) << 40) + number;
     limits.stream_events = LEDGER_MOST * 2 + LEDGER_STREAMS * PARTS_MAX;
     limits.streams = 10000 + number;

@@ -66,7 +66,7 @@ static void look(struct ledger *ledger, eddy_store *store, unsigned i, struct le
 
 static bool agrees(const struct ledger_stream *seen, const struct ledger_stream *said, bool lossy) {
     if (seen->there != said->there) {
-        return false;
+        return lossy && !seen->there; /* a stream that retention has emptied is removed */
     }
     return !seen->there || (seen->version == said->version &&
                             (seen->gone == said->gone || (lossy && seen->gone > said->gone)));
@@ -140,21 +140,22 @@ static void settle(struct ledger *ledger, eddy_store *store, unsigned i) {
 void ledger_check(struct ledger *ledger, eddy_store *store, bool lossy) {
     struct ledger_stream seen[LEDGER_STREAMS];
     bool pending = atomic_load(&ledger->pending) != 0;
+    bool unsure = false;
     for (unsigned i = 0; i < LEDGER_STREAMS; i++) {
         look(ledger, store, i, &seen[i]);
     }
     if (pending && agree(seen, ledger->next, lossy)) {
-        bool both = agree(seen, ledger->now, lossy);
+        unsure = agree(seen, ledger->now, lossy);
         memcpy(ledger->now, ledger->next, sizeof ledger->now);
-        for (unsigned i = 0; both && i < LEDGER_STREAMS; i++) {
-            if (!seen[i].there) {
-                settle(ledger, store, i);
-            }
-        }
     } else if (!agree(seen, ledger->now, lossy)) {
         differs(ledger, seen);
     }
     atomic_store(&ledger->pending, 0);
+    for (unsigned i = 0; (unsure || lossy) && i < LEDGER_STREAMS; i++) {
+        if (!seen[i].there) {
+            settle(ledger, store, i);
+        }
+    }
     for (unsigned i = 0; i < LEDGER_STREAMS; i++) {
         struct ledger_stream *s = &ledger->now[i];
         if (s->there) {

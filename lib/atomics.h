@@ -121,6 +121,19 @@ static inline void eddy_at_fetch_write(const void *at) {
 #define EDDY_PUT(type, at, ...) ((void)(*(type *)(void *)(at) = (type)__VA_ARGS__))
 #endif
 
+/* Zeroes whole words of shared memory that this member owns: somebody may still look at what it was,
+ * as eddy_copy_out() does. */
+static inline void eddy_clear(void *at, size_t n) {
+#ifdef EDDY_TSAN
+    eddy_word *w = at;
+    for (size_t i = 0; i < n / sizeof *w; i++) {
+        atomic_store_explicit(w + i, 0, memory_order_relaxed);
+    }
+#else
+    memset(at, 0, n);
+#endif
+}
+
 /* Copies bytes into shared memory that this member owns. */
 static inline void eddy_copy_in(void *restrict to, const void *restrict from, size_t n) {
 #ifdef EDDY_TSAN

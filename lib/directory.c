@@ -44,6 +44,7 @@ struct sorted {
 };
 
 struct eddy_directory {
+    char told; /* for ThreadSanitizer: an address that nothing else is stored to */
     _Atomic(struct table *) table;
     struct table *old; /* in a forked child */
     bool forked;
@@ -75,7 +76,7 @@ static inline void read_lock(const struct eddy_directory *d) {
 }
 
 static inline void read_unlock(struct eddy_directory *d) {
-    told_release(d);
+    told_release(&d->told);
     if (!d->forked) {
         urcu_bp_read_unlock();
     }
@@ -84,7 +85,7 @@ static inline void read_unlock(struct eddy_directory *d) {
 /* Waits until no thread of this process is inside a lookup that began before. */
 static void synchronize(struct eddy_directory *d) {
     urcu_bp_synchronize_rcu();
-    told_acquire(d);
+    told_acquire(&d->told);
 }
 
 static struct table *new_table(size_t room) {

@@ -102,7 +102,7 @@ int eddy_room_for(struct eddy_room *buffer, size_t room);
 
 /* Reads the event that *slot, loaded as ref, leads to, all but its stream's name: 1; 0 if it moved
  * or was removed meanwhile (load the slot again); or an error. Its bytes are in room; or, with
- * NULL, in place, for a caller who pins the extent. */
+ * NULL, in place, for a caller who pins the extent, or looks at none of them. */
 int eddy_event_read(const struct eddy_view *view, const eddy_word *slot, uint64_t ref,
                     struct eddy_room *room, eddy_event *event, struct eddy_event_more *more);
 
@@ -133,11 +133,11 @@ static inline void eddy_event_parse(const struct eddy_shm_event *h, const unsign
     out->shard = 0;
     out->reserved = 0;
     if (h->flags & EDDY_EVENT_TIME) {
-        memcpy(&out->time_ns, p, 8);
+        eddy_copy_out(&out->time_ns, p, 8);
         p += 8;
     }
     if (h->flags & EDDY_EVENT_SHARD) {
-        memcpy(&out->shard, p, 8);
+        eddy_copy_out(&out->shard, p, 8);
         p += 8;
     }
     out->data = eddy_mem(p, h->data_len);
@@ -237,14 +237,13 @@ eddy_event_read_inline(const struct eddy_view *v, const eddy_word *slot, uint64_
         }
         body = room->bytes;
     }
+    if (good) {
+        eddy_event_parse(&h, body, event); /* in place, it reads from there */
+    }
     if (!eddy_event_same(e, EDDY_STATE_GEN(state))) {
         return 0;
     }
-    if (!good) {
-        return eddy_event_damaged(ref);
-    }
-    eddy_event_parse(&h, body, event);
-    return 1;
+    return good ? 1 : eddy_event_damaged(ref);
 }
 
 #endif

@@ -221,7 +221,7 @@ static void describe(struct eddy_arena *a, uint32_t idx, unsigned kind, unsigned
         struct eddy_shm_extent *e = eddy_extent_line(a, idx + i);
         unsigned k = i == 0 ? kind : EDDY_KIND_REST;
         if (kind == EDDY_KIND_NODES) {
-            memset(eddy_arena_raw(a, eddy_arena_extent_off(a, idx + i)), 0, EDDY_EXTENT_SIZE);
+            eddy_clear(eddy_arena_raw(a, eddy_arena_extent_off(a, idx + i)), EDDY_EXTENT_SIZE);
         }
         /* [extent.R7] relaxed: ours; a reference to something in here is what publishes it, and
          * that is stored with release */

@@ -97,7 +97,7 @@ int main(int argc, char **argv) {
     struct scene *scene = child_shared(sizeof *scene);
     struct worker workers[WRITERS];
     scene->options = (struct stress_options){
-        .rounds = 100000000, .short_rounds = 1000000, .keep = 1000, .short_keep = 100};
+        .rounds = 100000000, .short_rounds = 1000000, .slower = 8, .keep = 1000, .short_keep = 100};
     stress_options_parse(argc, argv, &scene->options);
     struct stress_options *o = &scene->options;
     struct gang gang = {.threads = o->threads};

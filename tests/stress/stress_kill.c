@@ -22,7 +22,7 @@
 #include <string.h>
 
 enum { SLOTS = 3, OTHERS = 2, NOISE = 20, PARTS_MAX = 24, MOMENT_US = 3000, CHECK_EVERY = 50 };
-enum { SPARE = 4 << 20 };
+enum { SPARE = 2 << 20 };
 
 struct scene {
     eddy_store *store;

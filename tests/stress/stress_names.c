@@ -114,7 +114,8 @@ static void say_turn(struct scene *scene, uint32_t turn, int64_t ns, eddy_facts 
 }
 
 int main(int argc, char **argv) {
-    struct scene scene = {.options = {.workers = 2, .rounds = 1000000, .short_rounds = 20000}};
+    struct scene scene = {
+        .options = {.workers = 2, .rounds = 1000000, .short_rounds = 20000, .slower = 20}};
     struct worker workers[GANG_MAX];
     eddy_facts first = {0};
     eddy_facts facts = {0};

@@ -50,6 +50,7 @@ void stress_options_parse(int argc, char **argv, struct stress_options *options)
         options->rounds = rounds;
     } else if (options->is_short) {
         options->rounds = options->short_rounds;
+        options->rounds /= options->threads && options->slower ? options->slower : 1;
     }
     if (keep) {
         options->keep = keep;

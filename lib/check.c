@@ -147,6 +147,12 @@ static void check_versions(struct check *k, struct eddy_shm_stream *d) {
     }
 }
 
+/* The state of a block, as of the instant. */
+static unsigned state_of(const struct eddy_view *v, uint64_t off) {
+    const struct eddy_shm_block *b = eddy_arena_raw(v->arena, off);
+    return EDDY_STATE_OF(eddy_view_load(v, &b->state));
+}
+
 static void check_stream(struct check *k, uint64_t number, uint64_t off) {
     const struct eddy_view *v = &k->now.view;
     struct eddy_shm_stream *d = eddy_stream_at(v->arena, off);
@@ -161,7 +167,7 @@ static void check_stream(struct check *k, uint64_t number, uint64_t off) {
         report(k, "streams", "the descriptor of stream '%.*s' is damaged", (int)name.len,
                (const char *)name.ptr);
     } else if (eddy_stream_find(v, name, hash) != (int64_t)off &&
-               eddy_block_state(v->arena, off) < EDDY_CONDEMNED) {
+               state_of(v, off) < EDDY_CONDEMNED) {
         report(k, "streams", "stream '%.*s' is not found by its name", (int)name.len,
                (const char *)name.ptr);
     }
@@ -199,6 +205,7 @@ static void check_block(void *arg, uint64_t off, uint64_t state, unsigned class_
     struct check *k = arg;
     struct eddy_arena *a = k->now.view.arena;
     struct eddy_shm_block *b = eddy_arena_raw(a, off);
+    state = eddy_view_load(&k->now.view, &b->state); /* a record may condemn it just now */
     if (EDDY_STATE_OF(state) > EDDY_RETIRED || EDDY_STATE_MEMBER(state) >= a->members_max) {
         report(k, "block", "block at byte %llu has a state that cannot be: %016llx",
                (unsigned long long)off, (unsigned long long)state);
@@ -210,7 +217,7 @@ static void check_block(void *arg, uint64_t off, uint64_t state, unsigned class_
             report(k, "block", "block at byte %llu has a shape that cannot be: %016llx",
                    (unsigned long long)off, (unsigned long long)shape);
         } else if (!eddy_stream_block_linked(&k->now.view, off) &&
-                   eddy_block_state(a, off) == EDDY_LINKED) {
+                   state_of(&k->now.view, off) == EDDY_LINKED) {
             report(k, "block", "block at byte %llu is linked, but nothing leads to it",
                    (unsigned long long)off);
         }

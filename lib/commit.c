@@ -425,7 +425,15 @@ int eddy_commit(const struct eddy_committer *c, struct eddy_batch *b, int64_t no
     int r = eddy_batch_close(b, thread);
     if (r == 0) {
         eddy_rcu_enter(&thread->span);
-        r = attempt_all(c, b, now_ns, &t, result);
+        while ((r = attempt_all(c, b, now_ns, &t, result)) == EDDY_EFULL && c->make_room) {
+            eddy_plan_reset(c->plan);
+            eddy_rcu_leave(&thread->span);
+            bool again = c->make_room(c->arg);
+            eddy_rcu_enter(&thread->span);
+            if (!again) {
+                break;
+            }
+        }
         if (r == 1) {
             eddy_plan_done(c->plan);
             note_streams(c, b);

@@ -12,6 +12,10 @@ struct eddy_committer {
     struct eddy_thread *thread;
     struct eddy_directory *directory;
     struct eddy_plan *plan;
+    /* Called when there is no memory for index nodes or a list, outside the span: true to try again.
+     * NULL: not. */
+    bool (*make_room)(void *arg);
+    void *arg;
 };
 
 /* Commits, or says why not: EDDY_ECONFLICT with the facts in *result, and other errors. The batch's

@@ -70,6 +70,9 @@ struct eddy_gone_rise {
     uint64_t looked_at;         /* floor + 1, if that was looked at */
     struct eddy_gone_look look; /* what was found there */
     struct eddy_trie_leaf near;
+    /* Events that are there count as holes if this says so: for previews. NULL: none do. */
+    bool (*would_go)(void *arg, const struct eddy_gone_look *look);
+    void *arg;
 };
 
 /* Bytes of all events of the stream up to version v, which is not below its last one that is gone.

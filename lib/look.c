@@ -45,6 +45,35 @@ static int expire(struct eddy_store *s) {
     return r < 0 ? r : eddy_upkeep_expire(c);
 }
 
+/* The first offset that is there, about now: 0 if there is none. Numbers that are gone are passed by,
+ * whole leaves of them at once. */
+static int first_offset(struct eddy_store *s, const struct eddy_instant *now, uint64_t *first) {
+    struct eddy_context *c;
+    struct eddy_trie_leaf near = {0};
+    struct eddy_gone_look look;
+    int r = eddy_store_context(s, true, &c);
+    struct eddy_view v = {.arena = &s->arena, .span = &c->thread.span, .overlay = NULL};
+    *first = 0;
+    if (r < 0 || eddy_ring_events(&now->now) == 0) {
+        return r;
+    }
+    eddy_rcu_enter(&c->thread.span);
+    uint64_t o = now->now.floor + 1;
+    while (r >= 0 && o < now->now.next_offset && *first == 0) {
+        r = eddy_gone_look(&v, o, &near, &look);
+        if (r == 1 && !eddy_gone_event(&v, o, look.version, look.stream)) {
+            *first = o;
+        }
+        o = look.last + 1;
+    }
+    eddy_rcu_leave(&c->thread.span);
+    if (r < 0 && !c->thread.slot) {
+        *first = now->now.floor + 1; /* what looks damaged may be memory in its next use */
+        r = 0;
+    }
+    return r < 0 ? r : 0;
+}
+
 int eddy_info(eddy_store *s, eddy_facts *facts) {
     struct eddy_instant now = {0};
     struct eddy_arena *a = &s->arena;
@@ -54,6 +83,11 @@ int eddy_info(eddy_store *s, eddy_facts *facts) {
         return r;
     }
     uint64_t reserved = eddy_arena_reserved(a);
+    uint64_t first;
+    r = first_offset(s, &now, &first);
+    if (r < 0) {
+        return r;
+    }
     eddy_facts f = {
         .layout = a->super->layout,
         .cap = a->cap,
@@ -61,7 +95,7 @@ int eddy_info(eddy_store *s, eddy_facts *facts) {
                     eddy_extent_count_holes(a) * EDDY_EXTENT_SIZE,
         .free = eddy_extent_count_free(a) * EDDY_EXTENT_SIZE,
         .head = now.now.next_offset - 1,
-        .first = eddy_ring_events(&now.now) > 0 ? now.now.floor + 1 : 0,
+        .first = first,
         .events = eddy_ring_events(&now.now),
         .bytes = eddy_ring_bytes(&now.now),
         .streams = now.now.streams,

@@ -575,6 +575,9 @@ static int step(struct eddy_reader *r, struct eddy_context *c, eddy_event *event
         if (lapse != 0) {
             return lapsed(r, lapse);
         }
+        if (!back && r->at + 1 != number) {
+            continue; /* the stream was forgotten: another of its name begins anew */
+        }
         if (beyond) {
             return end(r);
         }

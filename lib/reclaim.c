@@ -17,7 +17,7 @@
 #include "gone.h"
 #include "platform.h"
 
-enum { SLICE = 256, STUCK = 8192 };
+enum { SLICE = 256, STUCK = 8192, SCAN_ROUNDS = 8 };
 
 void eddy_reclaim_init(struct eddy_reclaim *r, struct eddy_thread *t) {
     memset(r, 0, sizeof *r);
@@ -407,8 +407,12 @@ static bool is_still(const struct eddy_reclaim *r, uint64_t off, uint64_t tag) {
             (eddy_block_is(v.arena, off, tag, EDDY_RETIRED) && eddy_view_covers(&v, b)));
 }
 
+/* Is it condemned, and if by a record, is that applied? It says so before the swaps that make it so. */
 static bool is_condemned(const struct eddy_reclaim *r, uint64_t off) {
-    return eddy_block_state(r->thread->arena, off) == EDDY_CONDEMNED;
+    uint64_t seq;
+    uint64_t empty;
+    return eddy_block_state(r->thread->arena, off) == EDDY_CONDEMNED &&
+           eddy_apply_help(r->thread, &seq, &empty) == 0;
 }
 
 int eddy_reclaim_stream(struct eddy_reclaim *r, uint64_t desc, uint64_t tag) {
@@ -432,6 +436,21 @@ int eddy_reclaim_stream(struct eddy_reclaim *r, uint64_t desc, uint64_t tag) {
     return got;
 }
 
+/* A condemned block that is no descriptor. By a record: nothing leads to it, since that is applied; by
+ * maintenance: perhaps its way in is still there. */
+static void complete(struct eddy_reclaim *r, uint64_t off) {
+    struct eddy_arena *a = r->thread->arena;
+    struct eddy_view v = view_of(r);
+    const struct eddy_shm_node *node = eddy_arena_raw(a, off);
+    bool is_node = EDDY_SHAPE_KIND(eddy_trie_shape(&node->block)) == EDDY_BLOCK_NODE;
+    /* [reclaim.R17] relaxed: constant while it lives */
+    uint64_t home = is_node ? eddy_ld_rlx(&node->home) : 0;
+    if (home != 0 && home != eddy_arena_off(a, a->names)) {
+        eddy_trie_unlink(&v, off);
+    }
+    retire(r, off);
+}
+
 int eddy_reclaim_block(struct eddy_reclaim *r, uint64_t off, uint64_t tag) {
     int got = enter(r);
     if (got < 0) {
@@ -441,8 +460,8 @@ int eddy_reclaim_block(struct eddy_reclaim *r, uint64_t off, uint64_t tag) {
     bool is_stream =
         still && EDDY_SHAPE_KIND(eddy_trie_shape(eddy_arena_raw(r->thread->arena, off))) ==
                      EDDY_BLOCK_STREAM;
-    if (still && !is_stream) {
-        retire(r, off);
+    if (still && !is_stream && is_condemned(r, off)) {
+        complete(r, off);
     }
     eddy_rcu_leave(&r->thread->span);
     eddy_grace_free(&r->grace, false);
@@ -503,7 +522,7 @@ static int scan_node(struct eddy_reclaim *r, struct eddy_shm_node *node) {
 
 struct scan {
     struct eddy_reclaim *r;
-    uint64_t streams[64]; /* descriptors of which something is to be done, and */
+    uint64_t noted[64]; /* blocks with which something is to be done, and */
     uint64_t tags[64];
     uint64_t life; /* generation of the extent */
     unsigned count;
@@ -511,62 +530,63 @@ struct scan {
     int result;
 };
 
+static bool is_full(const struct scan *k) {
+    return k->count == sizeof k->noted / sizeof k->noted[0];
+}
+
+/* Has a linked descriptor anything under it that was cut off and not yet buried? */
+static bool has_cut(const struct eddy_shm_stream *s) {
+    /* [reclaim.R16] relaxed: looked at again by who does it */
+    return eddy_ld_rlx(&s->first) > eddy_ld_rlx(&s->reclaimed);
+}
+
+/* What is condemned may be so by a record that is being applied just now, and still be led to: it is
+ * only noted, and done when that has been helped to its end. */
 static void scan_block(void *arg, uint64_t off, uint64_t state, unsigned class_) {
     struct scan *k = arg;
-    struct eddy_arena *a = k->r->thread->arena;
-    struct eddy_shm_block *b = eddy_arena_raw(a, off);
+    struct eddy_shm_block *b = eddy_arena_raw(k->r->thread->arena, off);
     unsigned kind = EDDY_SHAPE_KIND(eddy_trie_shape(b));
+    bool linked = EDDY_STATE_OF(state) == EDDY_LINKED;
     (void)class_;
     k->taken += EDDY_STATE_OF(state) != EDDY_FREE;
-    if (k->result < 0 || EDDY_STATE_OF(state) < EDDY_LINKED ||
-        EDDY_STATE_OF(state) > EDDY_CONDEMNED ||
+    if (k->result < 0 || (!linked && EDDY_STATE_OF(state) != EDDY_CONDEMNED) ||
         !is_still(k->r, off, k->life << 32 | EDDY_STATE_GEN(state))) {
         return;
     }
-    if (kind == EDDY_BLOCK_STREAM) {
-        struct eddy_shm_stream *s = (struct eddy_shm_stream *)(void *)b;
-        /* [reclaim.R16] relaxed: looked at again by who does it */
-        if ((EDDY_STATE_OF(state) == EDDY_CONDEMNED ||
-             eddy_ld_rlx(&s->first) > eddy_ld_rlx(&s->reclaimed)) &&
-            k->count < sizeof k->streams / sizeof k->streams[0]) {
-            k->tags[k->count] = eddy_block_tag(a, off);
-            k->streams[k->count++] = off;
+    if (!linked ||
+        (kind == EDDY_BLOCK_STREAM && has_cut((const struct eddy_shm_stream *)(void *)b))) {
+        if (!is_full(k)) {
+            k->tags[k->count] = k->life << 32 | EDDY_STATE_GEN(state);
+            k->noted[k->count++] = off;
         }
-    } else if (EDDY_STATE_OF(state) == EDDY_LINKED) {
-        k->result =
-            kind == EDDY_BLOCK_NODE ? scan_node(k->r, (struct eddy_shm_node *)(void *)b) : 0;
-    } else {
-        /* Condemned by maintenance, whose way in may still be there, or by a record. */
-        struct eddy_shm_node *node = (struct eddy_shm_node *)(void *)b;
-        /* [reclaim.R17] relaxed: constant while it lives */
-        uint64_t home = kind == EDDY_BLOCK_NODE ? eddy_ld_rlx(&node->home) : 0;
-        struct eddy_view v = view_of(k->r);
-        if (home != 0 && home != eddy_arena_off(a, a->names)) {
-            eddy_trie_unlink(&v, off);
-        }
-        retire(k->r, off);
+    } else if (kind == EDDY_BLOCK_NODE) {
+        k->result = scan_node(k->r, (struct eddy_shm_node *)(void *)b);
     }
 }
 
 /* An extent of nodes. */
 static int scan_nodes(struct eddy_reclaim *r, uint32_t idx) {
-    struct scan k = {.r = r};
-    k.result = enter(r);
-    if (k.result < 0) {
-        return k.result;
-    }
-    /* [reclaim.C7] acquire: pairs with [extent.P1]: what is seen of its blocks is of this life, or is
-     * seen to be of another */
-    k.life = EDDY_STATE_GEN(eddy_ld_acq(&eddy_extent_line(r->thread->arena, idx)->state));
-    eddy_block_each(r->thread->arena, idx, scan_block, &k);
-    eddy_rcu_leave(&r->thread->span);
+    struct scan k;
+    int rounds = 0;
+    do {
+        k = (struct scan){.r = r};
+        k.result = enter(r);
+        if (k.result < 0) {
+            return k.result;
+        }
+        /* [reclaim.C7] acquire: pairs with [extent.P1]: what is seen of its blocks is of this life, or
+         * is seen to be of another */
+        k.life = EDDY_STATE_GEN(eddy_ld_acq(&eddy_extent_line(r->thread->arena, idx)->state));
+        eddy_block_each(r->thread->arena, idx, scan_block, &k);
+        eddy_rcu_leave(&r->thread->span);
+        for (unsigned i = 0; i < k.count && k.result >= 0; i++) {
+            k.result = eddy_reclaim_block(r, k.noted[i], k.tags[i]);
+        }
+    } while (k.result >= 0 && is_full(&k) && ++rounds < SCAN_ROUNDS);
     if (k.taken == 0) {
         /* Its blocks were freed by the sweep of who died, or are not counted any more. */
         eddy_grace_extent(&r->grace, idx);
         eddy_grace_free(&r->grace, false);
-    }
-    for (unsigned i = 0; i < k.count && k.result >= 0; i++) {
-        k.result = eddy_reclaim_stream(r, k.streams[i], k.tags[i]);
     }
     return k.result;
 }

@@ -116,8 +116,9 @@ int eddy_retain_step(const struct eddy_view *v, struct eddy_gone_rise *f,
     if (!f->look.slot) {
         r = step_over(v, f, now);
     } else {
-        bool hole =
-            f->look.ref == 0 || eddy_gone_event(v, f->floor + 1, f->look.version, f->look.stream);
+        bool hole = f->look.ref == 0 ||
+                    eddy_gone_event(v, f->floor + 1, f->look.version, f->look.stream) ||
+                    (f->would_go && f->would_go(f->arg, &f->look));
         f->holes -= hole;
         f->holes_bytes -= hole ? f->look.bytes : 0;
         f->bytes += f->look.bytes;
@@ -209,10 +210,11 @@ static int must_go(const struct retain *k) {
 }
 
 static int raise_floor(struct retain *k, struct eddy_plan *p) {
-    int steps = 0;
+    uint64_t most = STEPS_MAX + 2 * k->new_events; /* as many as are new can always go */
+    uint64_t steps = 0;
     int r;
     while ((r = must_go(k)) == 1) {
-        if (steps++ == STEPS_MAX && k->floor->floor >= k->drop_to) {
+        if (steps++ >= most && k->floor->floor >= k->drop_to) {
             k->t->more = true;
             r = 0;
             break;
@@ -328,6 +330,14 @@ static int drop_first_stream(struct eddy_plan *p, const struct eddy_batch *b,
     return 0;
 }
 
+static uint64_t written_streams(const struct eddy_batch *b) {
+    uint64_t n = 0;
+    for (uint32_t i = 0; i < b->streams.count; i++) {
+        n += b->streams.at[i].events > 0;
+    }
+    return n;
+}
+
 /* How many streams the batch makes, or makes be there again. */
 static uint64_t new_streams(const struct eddy_batch *b) {
     uint64_t n = 0;
@@ -341,17 +351,19 @@ static int limit_streams(struct eddy_plan *p, const struct eddy_batch *b, const 
                          struct eddy_attempt *t) {
     uint64_t more = l->streams != 0 ? new_streams(b) : 0;
     bool drop = (l->flags & EDDY_DROP_STREAMS) != 0;
-    int r = check_limit("streams", l->streams, drop, t->after.streams + more, more);
+    uint64_t written = l->streams != 0 ? written_streams(b) : 0;
+    int r = written > l->streams ? refuse("streams", l->streams, 0, written) : 0;
+    r = r < 0 ? r : check_limit("streams", l->streams, drop, t->after.streams + more, more);
     int looks = 0;
-    uint64_t number = p->first_stream;
+    uint64_t number =
+        p->first_stream; /* where the last one stopped, if it had looked at too many */
+    p->first_stream = 0;
     while (r == 0 && drop && l->streams != 0 && t->after.streams + more > l->streams) {
         r = drop_first_stream(p, b, t, &number, &looks);
         if (r == 0) {
-            /* Those before our hint may have been written again: next time from the start. */
             p->first_stream = t->more ? number - 1 : 0;
             return 0;
         }
-        p->first_stream = number - 1;
         r = r < 0 ? r : 0;
     }
     return r;
@@ -399,8 +411,26 @@ struct preview {
     const struct eddy_view *view;
     const eddy_limits *limits;
     eddy_dropped *dropped;
-    uint64_t streams; /* to go as a whole, from the first on */
+    uint64_t streams;    /* to go as a whole, from the first on */
+    uint64_t last_to_go; /* number of the last of them */
 };
+
+static bool limits_each(const eddy_limits *l) {
+    return l->stream_events != 0 && (l->flags & EDDY_DROP_STREAM_EVENTS) != 0;
+}
+
+/* Would the event go with its stream, or be beyond the limit of its stream? */
+static bool would_go(void *arg, const struct eddy_gone_look *look) {
+    const struct preview *k = arg;
+    struct eddy_shm_stream *d = eddy_stream_at(k->view->arena, look->stream);
+    if (!d) {
+        return false;
+    }
+    uint64_t version = eddy_view_load(k->view, &d->version);
+    /* [retain.R4] relaxed: constant since it was published */
+    return eddy_ld_rlx(&d->number) <= k->last_to_go ||
+           (limits_each(k->limits) && look->version + k->limits->stream_events <= version);
+}
 
 /* What goes of one stream by itself. */
 static int preview_stream(struct preview *k, struct eddy_shm_stream *d) {
@@ -413,11 +443,13 @@ static int preview_stream(struct preview *k, struct eddy_shm_stream *d) {
     uint64_t version = eddy_view_load(v, &d->version);
     int r = eddy_gone_versions(v, d, &gone);
     uint64_t most = k->limits->stream_events;
-    bool drop = most != 0 && (k->limits->flags & EDDY_DROP_STREAM_EVENTS) != 0;
+    bool drop = limits_each(k->limits);
     uint64_t to = k->streams > 0 ? version : drop && version - gone > most ? version - most : gone;
     if (k->streams > 0) {
         k->streams--;
         k->dropped->streams++;
+        /* [retain.R5] relaxed: constant since it was published */
+        k->last_to_go = eddy_ld_rlx(&d->number);
     }
     if (r == 0 && to > gone) {
         r = eddy_gone_stream_between(v, d, gone, to, &bytes);
@@ -453,16 +485,17 @@ int eddy_retain_preview(const struct eddy_view *v, const struct eddy_ring_copy *
     struct eddy_attempt t = {.after = *now, .now_ns = now_ns};
     struct eddy_gone_rise rise = {0};
     struct preview p = {.view = v, .limits = l, .dropped = dropped};
-    bool each = l->stream_events != 0 && (l->flags & EDDY_DROP_STREAM_EVENTS);
     if (l->streams != 0 && (l->flags & EDDY_DROP_STREAMS) && now->streams > l->streams) {
         p.streams = now->streams - l->streams;
     }
-    int r = each || p.streams > 0 ? preview_streams(&p, now) : 0;
+    int r = limits_each(l) || p.streams > 0 ? preview_streams(&p, now) : 0;
     /* What goes of single streams is in the way of the others no more. */
     t.after.holes += dropped->events;
     t.after.holes_bytes += dropped->bytes;
     struct retain k = {.view = v, .limits = l, .t = &t, .floor = &rise};
     eddy_retain_start(&rise, &t.after);
+    rise.would_go = would_go;
+    rise.arg = &p;
     while (r == 0 && (r = must_go(&k)) == 1) {
         uint64_t floor = rise.floor;
         uint64_t holes = rise.holes;

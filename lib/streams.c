@@ -180,7 +180,8 @@ bool eddy_stream_block_linked(const struct eddy_view *v, uint64_t off) {
         return name_node_linked(v, off, eddy_ld_rlx(&node->base));
     }
     if (home >= a->extents_off) {
-        /* The root is in a descriptor, which must be linked itself. */
+        /* The root is in a descriptor, which must be linked itself, or was forgotten and is not yet
+         * taken apart: by whoever does that its nodes are met, and retired. */
         uint64_t within = home % EDDY_LINE == offsetof(struct eddy_shm_stream, root) % EDDY_LINE
                               ? offsetof(struct eddy_shm_stream, root)
                               : offsetof(struct eddy_shm_stream, leaf8);

@@ -29,8 +29,9 @@ static bool wanted(const struct eddy_view *v, struct eddy_shm_stream *d,
     if (t->kind == EDDY_CUT_FORGET || removed) {
         return removed && t->kind == EDDY_CUT_FORGET;
     }
-    return t->kind == EDDY_CUT_LIMIT ||
-           (eddy_gone_versions(v, d, &gone) == 0 && gone == eddy_view_load(v, &d->version));
+    uint64_t version = eddy_view_load(v, &d->version);
+    return t->kind == EDDY_CUT_LIMIT || (eddy_gone_versions(v, d, &gone) == 0 && gone == version &&
+                                         !(t->by_floor && eddy_view_load(v, &d->first) == version));
 }
 
 static void take_name(struct name *to, const struct eddy_shm_stream *d) {

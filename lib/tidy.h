@@ -9,8 +9,9 @@
 struct eddy_tidy {
     eddy_bytes prefix; /* of the names of those that are meant */
     unsigned kind;     /* EDDY_CUT_EMPTY, EDDY_CUT_LIMIT or EDDY_CUT_FORGET */
-    uint64_t number;   /* the last one that was looked at */
-    uint64_t done;     /* streams for which it was done */
+    bool by_floor;   /* EDDY_CUT_EMPTY: only of those that the floor has emptied, not their users */
+    uint64_t number; /* the last one that was looked at */
+    uint64_t done;   /* streams for which it was done */
 };
 
 /* Looks at the next ones and does what is to be done for at most `most` of them: 1 that was all of

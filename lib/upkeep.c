@@ -90,7 +90,7 @@ static int tidy(struct eddy_context *c, uint64_t most) {
 static int tidy_all(struct eddy_context *c) {
     eddy_limits l;
     struct eddy_ring_copy now;
-    struct eddy_tidy t = {.kind = EDDY_CUT_EMPTY};
+    struct eddy_tidy t = {.kind = EDDY_CUT_EMPTY, .by_floor = true};
     int r = eddy_upkeep_totals(c, &now, &l);
     bool drops = l.age_ns != 0 || (l.flags & (EDDY_DROP_EVENTS | EDDY_DROP_BYTES));
     while (r == 0 && drops) {
@@ -99,10 +99,26 @@ static int tidy_all(struct eddy_context *c) {
     return r < 0 ? r : tidy(c, UINT64_MAX);
 }
 
+/* A commit that needs room for its index nodes. */
+struct need {
+    struct eddy_context *context;
+    struct eddy_upkeep_wait wait;
+};
+
+static bool make_room(void *arg) {
+    struct need *n = arg;
+    return eddy_upkeep_make_room(n->context, &n->wait);
+}
+
 int eddy_upkeep_commit(struct eddy_context *c, struct eddy_batch *b, int64_t now_ns,
                        eddy_result *result) {
-    struct eddy_committer committer = {
-        .thread = &c->thread, .directory = c->store->directory, .plan = &c->plan};
+    struct need need = {.context = c};
+    /* What only removes needs none; and it is what makes room. */
+    struct eddy_committer committer = {.thread = &c->thread,
+                                       .directory = c->store->directory,
+                                       .plan = &c->plan,
+                                       .make_room = b->events.count > 0 ? make_room : NULL,
+                                       .arg = &need};
     int r = eddy_commit(&committer, b, now_ns, result);
     /* It is committed: an error of what follows is none of it, and is found again by who is next. */
     if (r == 0 && (result->removed > 0 || c->plan.condemned.count > 0 || b->cuts.count > 0)) {

@@ -180,6 +180,36 @@ else
     fail "$stored_transactions transactions on $stored_streams streams are stored"
 fi
 
+title "Retention: the newest thousand events stay, while a follower looks on"
+"$eddy" tail -f -n 1 -o jsonl --timeout "$patience" -c 2 >"$work/looker" 2>"$work/looker.err" &
+looker=$!
+for _ in $(seq 500); do # until it has seen the last event
+    [ -s "$work/looker" ] && break
+    sleep 0.01
+done
+"$eddy" retain --events 1000 --dry-run
+"$eddy" retain --events 1000 || fail "eddy retain ended with $?"
+"$eddy" info | grep -E '^(first|events|streams|limit)'
+"$eddy" append demo/last '{"n":1}' || fail "eddy append ended with $?"
+wait "$looker" || fail "the follower ended with $?: $(cat "$work/looker.err")"
+now=$("$eddy" info -o json | jq -c '[.events, .first, .head]')
+if [ "$now" = "[1000,$((events - 998)),$((events + 1))]" ]; then
+    echo "   1000 events are there: $((events - 998)) to $((events + 1))"
+else
+    fail "[events,first,head] are $now"
+fi
+
+title "Removing: a stream, then all of them; its name and version are known until it is forgotten"
+"$eddy" delete demo/last
+"$eddy" append demo/last '{"n":2}'
+"$eddy" forget '*' --yes
+"$eddy" append demo/last '{"n":3}'
+"$eddy" trim | grep -E '^(events|extents|nodes|trimmed)'
+"$eddy" ls | grep -e "$store"
+"$eddy" check || fail "eddy check ended with $?"
+left=$("$eddy" streams -o jsonl | jq -c '[.stream, .version, .count]')
+[ "$left" = '["demo/last",1,1]' ] || fail "what is left is $left"
+
 echo
 if [ "$failures" -gt 0 ]; then
     echo "demo: $failures things are not as they should be"

@@ -95,7 +95,11 @@ static int maintain(const struct args *args, uint32_t flags) {
     if (code != EXIT_OK) {
         return code;
     }
-    int rc = eddy_maintain(look.store, flags, &done);
+    unsigned tries = 0;
+    int rc;
+    do { /* it cannot trim while somebody reads through a read-only handle */
+        rc = eddy_maintain(look.store, flags, &done);
+    } while (tool_again(rc, &tries));
     if (rc < 0) {
         code = tool_fail(rc);
     } else {

@@ -8,7 +8,7 @@
 
 #include <string.h>
 
-enum { LIMIT = 100, AGED = 5, KEPT = 128, DROPS = 200 };
+enum { LIMIT = 100, AGED = 5, KEPT = 128, DROPS = 200, MANY = 80 };
 
 static const int64_t age_ns = INT64_C(1000000000000);
 
@@ -183,6 +183,34 @@ static void prepare_condemned(struct steps_stage *s) {
     s->dead[0] = steps_leave_dead(s, operations_forget_long, true, 3);
 }
 
+static int act_victim(struct steps_stage *s) {
+    return operations_put(s->mine, "old", "victim", 1, 40);
+}
+
+static int act_forget(struct steps_stage *s) {
+    return eddy_forget(s->mine, eddy_str("old"), NULL);
+}
+
+/* One died when his new leaf was linked, and still his own; then one who had forgotten its stream,
+ * before he took it apart. */
+static void prepare_orphan(struct steps_stage *s) {
+    operations_set_up(s->store, "old", 14);
+    operations_set_up(s->store, "other", 13);
+    s->dead[0] = steps_leave_dead(s, act_victim, true, 3);
+    operations_set_up(s->store, "other", 1);
+    s->dead[1] = steps_leave_dead(s, act_forget, true, 2);
+}
+
+/* Of many streams a little has been cut off, too little for who did it to take it back. */
+static void prepare_little(struct steps_stage *s) {
+    char name[16];
+    CHECK_OK(limit(s->store, &(eddy_limits){.stream_events = 8}));
+    for (uint32_t i = 0; i < MANY; i++) {
+        operations_set_up(s->store, operations_name(name, i), 8);
+        operations_set_up(s->store, name, 1);
+    }
+}
+
 /* Has retired leaves itself, too few to be worth a grace period yet. */
 static void ready_retired(struct steps_stage *s) {
     s->mine = steps_open(s);
@@ -241,6 +269,14 @@ static const struct steps_op maintain_ops[] = {
      .act = act_maintain},
     {.name = "eddy_maintain of an extent of nodes",
      .prepare = prepare_condemned,
+     .ready = ready_member,
+     .act = act_maintain},
+    {.name = "eddy_maintain of a leaf that the dead owned",
+     .prepare = prepare_orphan,
+     .ready = ready_member,
+     .act = act_maintain},
+    {.name = "eddy_maintain of a little of many streams",
+     .prepare = prepare_little,
      .ready = ready_member,
      .act = act_maintain},
     {.name = "eddy_maintain of what is too old",

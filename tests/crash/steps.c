@@ -19,7 +19,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-enum { PAGE = 4096, INSTRUCTIONS_MAX = 3000000, BREACHES_SHOWN = 20 };
+enum { PAGE = 4096, INSTRUCTIONS_MAX = 3000000, BREACHES_SHOWN = 200, SAME_SHOWN = 4 };
 
 struct steps_report *steps_report;
 
@@ -83,12 +83,16 @@ void steps_say_place(void) {
 }
 
 void steps_breach(const char *format, ...) {
+    static const char *last;
+    static unsigned same;
     char text[600];
     va_list list;
+    same = format == last ? same + 1 : 0;
+    last = format;
     va_start(list, format);
     vsnprintf(text, sizeof text, format, list);
     va_end(list);
-    if (++steps_report->breaches <= BREACHES_SHOWN) {
+    if (++steps_report->breaches <= BREACHES_SHOWN && same < SAME_SHOWN) {
         fprintf(stderr, "BREACH: %s\n", text);
         steps_say_place();
     }

@@ -315,9 +315,16 @@ void eddy_grace_extent(struct eddy_grace *g, uint32_t idx) {
     }
 }
 
+/* A fence costs microseconds, and what somebody holds back who is stopped stays for ever: so it is looked
+ * at again when as much has come, or, where no more can come, now and then. */
+static bool is_worth_it(struct eddy_grace *g) {
+    return g->blocks >= g->kept + FREE_AT ||
+           (g->blocks == EDDY_GRACE_BLOCKS && ++g->calls >= FREE_AT);
+}
+
 void eddy_grace_free(struct eddy_grace *g, bool now) {
     struct eddy_arena *a = g->thread->arena;
-    if (g->blocks >= FREE_AT || (now && g->blocks > 0)) {
+    if ((now && g->blocks > 0) || is_worth_it(g)) {
         eddy_rcu_advance(&a->super->era);
         if (now) {
             eddy_rcu_advance(&a->super->era);
@@ -325,6 +332,8 @@ void eddy_grace_free(struct eddy_grace *g, bool now) {
         if (eddy_grace_fence(a)) {
             free_blocks(g);
         }
+        g->kept = g->blocks;
+        g->calls = 0;
     }
     if (g->extents > 0) {
         free_noted(g);

@@ -41,7 +41,9 @@ static void after_growth(struct eddy_context *c) {
     uint64_t taken = eddy_ld_rlx(&c->thread.slot->counter[EDDY_COUNT_EXTENTS]);
     if (taken != c->taken) {
         c->taken = taken;
-        if (eddy_reclaim_is_due(c->thread.arena)) {
+        /* Who can note no more, since somebody is stopped, would find the same each time. */
+        bool room = c->reclaim.grace.blocks < EDDY_GRACE_BLOCKS;
+        if (room && eddy_reclaim_is_due(c->thread.arena)) {
             (void)eddy_reclaim_scan(&c->reclaim, SCAN_SLICE);
         }
         struct eddy_ring_copy now;

@@ -17,7 +17,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
-enum { STREAMS = 50, WRITERS = 2, BATCH = 50, DATA_MAX = 150 };
+enum { STREAMS = 50, WRITERS = 2, BATCH = 50, DATA_MAX = 150, TENTHS = 10 };
 enum {
     INDEX_EACH = 80,
     SLACK = 5 << 20
@@ -28,6 +28,7 @@ struct scene {
     struct stress_options options;
     _Atomic uint64_t appended;
     _Atomic uint64_t kept;
+    _Atomic uint64_t used[TENTHS]; /* bytes in use, when so many tenths had been appended */
 };
 
 struct worker {
@@ -57,6 +58,10 @@ static void write_events(void *arg) {
         }
         snprintf(name, sizeof name, "goes-%u", (unsigned)rng_below(&rng, STREAMS));
         CHECK_OK(eddy_append(scene->store, eddy_str(name), EDDY_ANY, events, BATCH, NULL));
+        uint64_t tenth = done * TENTHS / scene->options.rounds;
+        if (tenth != (done + BATCH) * TENTHS / scene->options.rounds) {
+            atomic_store(&scene->used[tenth], gang_used(scene->store));
+        }
         uint64_t before = done / each;
         if (before != (done + BATCH) / each && before < scene->options.keep) {
             keep_one(scene, before);
@@ -119,13 +124,18 @@ int main(int argc, char **argv) {
     eddy_facts facts = gang_facts(scene->store);
     uint64_t constant = empty + WRITERS * (UINT64_C(1) << 20) + SLACK;
     uint64_t alive = facts.bytes + facts.events * INDEX_EACH;
-    double times = ((double)facts.reserved - (double)constant) / (double)alive;
+    uint64_t above = facts.reserved > constant ? facts.reserved - constant : 0;
+    double times = (double)above / (double)alive;
     printf("%" PRIu64 " events are alive (%.1f MiB with their index, of them %" PRIu64
            " strewn), %.0f ns an event\n",
            facts.events, gang_mib(alive), atomic_load(&scene->kept), each_ns);
     printf("reserved: %.1f MiB, that is %.1f MiB and %.2f times what is alive\n",
            gang_mib(facts.reserved), gang_mib(constant), times);
-    printf("in use: %.1f MiB at the end, %.1f MiB behind maintenance\n",
+    printf("in use, MiB, by tenths:");
+    for (int i = 0; i < TENTHS; i++) {
+        printf(" %.1f", gang_mib(atomic_load(&scene->used[i])));
+    }
+    printf("\nin use: %.1f MiB at the end, %.1f MiB behind maintenance\n",
            gang_mib(at_end.reserved - at_end.free), gang_mib(facts.reserved - facts.free));
     check_kept(scene);
     sandbox_check(scene->store);

@@ -322,12 +322,12 @@ static void die_at(uint64_t first, uint64_t step_by) {
 
 Test(reclaim, who_dies_at_any_access_is_followed_by_another, .timeout = 200) {
     unit_needs_steps();
-    die_at(0, 97);
+    die_at(0, 389);
 }
 
 Test(reclaim, two_at_once_do_it_once, .timeout = 200) {
     unit_needs_steps();
-    for (uint64_t at = 0;; at += 149) {
+    for (uint64_t at = 0;; at += 397) {
         struct scene s;
         scene_open(&s);
         struct unit_step step = {.arena = s.arena, .at = at, .act = by_live, .arg = &s};
@@ -358,7 +358,7 @@ static bool write_on(void *arg) {
 
 Test(reclaim, who_comes_late_hurts_nothing_that_is_new, .timeout = 200) {
     unit_needs_steps();
-    for (uint64_t at = 0;; at += 157) {
+    for (uint64_t at = 0;; at += 401) {
         struct scene s;
         scene_open(&s);
         struct unit_step step = {.arena = s.arena, .at = at, .act = write_on, .arg = &s};

@@ -63,7 +63,8 @@ Test(api_remove, anything_in_any_order_is_as_a_dumb_model_says, .timeout = 120) 
 }
 
 Test(api_remove, at_each_boundary_of_a_place_for_versions, .timeout = 60) {
-    static const uint64_t cuts[] = {0, 1, 5, 6, 7, 13, 14, 15, 77, 78, 79, 141, 142, 143, 199, 200, 999};
+    static const uint64_t cuts[] = {0,  1,  5,   6,   7,   13,  14,  15, 77,
+                                    78, 79, 141, 142, 143, 199, 200, 999};
     for (size_t i = 0; i < sizeof cuts / sizeof cuts[0]; i++) {
         for (size_t k = i; k < sizeof cuts / sizeof cuts[0]; k++) {
             struct removal r;
@@ -193,7 +194,8 @@ Test(api_remove, a_stream_is_removed_and_begun_anew_at_one_instant, .timeout = 1
         must(append(store, "t", i, NULL));
     }
     must(eddy_tx_begin(store, &tx));
-    must(eddy_tx_append(tx, eddy_str("s"), &e)); /* the order in which things are added is nothing */
+    must(
+        eddy_tx_append(tx, eddy_str("s"), &e)); /* the order in which things are added is nothing */
     must(eddy_tx_delete(tx, eddy_str("s")));
     must(eddy_tx_truncate(tx, eddy_str("t"), 15));
     must(eddy_tx_append(tx, eddy_str("t"), &e));

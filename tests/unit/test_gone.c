@@ -121,7 +121,8 @@ Test(gone, a_mark_says_how_much_has_gone_and_a_missing_leaf_how_far, .timeout = 
         cr_assert_eq(eddy_gone_look(&v, o, NULL, &look), 1);
         cr_assert_eq(look.bytes, s.bytes[o]);
         cr_assert_eq(look.version, s.version[o]);
-        cr_assert_eq(look.stream, eddy_arena_off(s.arena, unit_stream(s.arena, names[s.stream[o]])));
+        cr_assert_eq(look.stream,
+                     eddy_arena_off(s.arena, unit_stream(s.arena, names[s.stream[o]])));
         cr_assert_eq(eddy_trie_slot(&v, &s.arena->super->offsets_root, o, &slot), 1);
         eddy_st_rel(slot, EDDY_TOMB(s.bytes[o]));
         cr_assert_eq(eddy_gone_look(&v, o, NULL, &look), 0);

@@ -42,8 +42,8 @@ static uint64_t blocks_in(struct eddy_arena *a, unsigned from, unsigned to) {
             continue;
         }
         for (uint64_t k = 0; k < EDDY_EXTENT_SIZE / (class_ * EDDY_LINE); k++) {
-            unsigned state = eddy_block_state(
-                a, eddy_arena_extent_off(a, i) + k * class_ * EDDY_LINE);
+            unsigned state =
+                eddy_block_state(a, eddy_arena_extent_off(a, i) + k * class_ * EDDY_LINE);
             n += state >= from && state <= to;
         }
     }
@@ -76,7 +76,10 @@ static void remove_all(struct unit_member *m, int how) {
         raise_floor(m, 1); /* one stays, which is none of "s" */
         return;
     }
-    add_cut(m, "s", how == 0 ? EDDY_CUT_TRUNCATE : how == 1 ? EDDY_CUT_DELETE : EDDY_CUT_FORGET,
+    add_cut(m, "s",
+            how == 0   ? EDDY_CUT_TRUNCATE
+            : how == 1 ? EDDY_CUT_DELETE
+                       : EDDY_CUT_FORGET,
             UINT64_MAX);
     cr_assert_eq(unit_commit(m), 0);
 }
@@ -403,10 +406,10 @@ static void *write_always(void *arg) {
 static void *remove_always(void *arg) {
     struct crew *c = arg;
     for (; !eddy_ld_acq(&c->stop); c->rounds++) {
-        int r = c->rounds % 5 == 4   ? eddy_forget(c->store, eddy_str("b"), NULL)
-                : c->rounds % 5 == 2 ? eddy_delete(c->store, eddy_str("a"), EDDY_ANY, NULL)
-                                     : eddy_truncate(c->store, eddy_str("a"), EDDY_ANY,
-                                                     c->rounds * 20, NULL);
+        int r = c->rounds % 5 == 4 ? eddy_forget(c->store, eddy_str("b"), NULL)
+                : c->rounds % 5 == 2
+                    ? eddy_delete(c->store, eddy_str("a"), EDDY_ANY, NULL)
+                    : eddy_truncate(c->store, eddy_str("a"), EDDY_ANY, c->rounds * 20, NULL);
         CHECK(r == 0 || r == EDDY_ENOENT);
     }
     return NULL;

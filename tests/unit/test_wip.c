@@ -1,8 +1,8 @@
 /* What does not hold yet: each test fails, and says by its name what should be. */
 #include "eddy.h"
+#include "reclaim.h"
 #include "support/cr_must.h"
 #include "support/sandbox.h"
-#include "reclaim.h"
 #include "unit_removal.h"
 #include "unit_support.h"
 
@@ -207,7 +207,8 @@ Test(wip, in_a_full_store_of_which_the_oldest_may_go_no_transaction_fails, .time
 
 /* ---- forgotten streams, and who reads them ---- */
 
-Test(wip, who_follows_a_stream_that_is_forgotten_and_made_anew_reads_it_from_its_first, .timeout = 20) {
+Test(wip, who_follows_a_stream_that_is_forgotten_and_made_anew_reads_it_from_its_first,
+     .timeout = 20) {
     for (unsigned n = 1; n <= 9; n += 4) {
         eddy_store *store = sandbox_anonymous();
         eddy_select select = EDDY_SELECT_INIT;
@@ -225,8 +226,7 @@ Test(wip, who_follows_a_stream_that_is_forgotten_and_made_anew_reads_it_from_its
         must(append(store, "s", n, NULL));
         for (unsigned i = 0; i < n; i++) {
             gives(eddy_reader_next(reader, &e), EDDY_EVENT);
-            cr_assert_eq(e.version, i + 1, "of %u: version %llu", n,
-                         (unsigned long long)e.version);
+            cr_assert_eq(e.version, i + 1, "of %u: version %llu", n, (unsigned long long)e.version);
         }
         gives(eddy_reader_next(reader, &e), EDDY_CAUGHT_UP);
         eddy_reader_close(reader);
@@ -312,7 +312,7 @@ Test(wip, who_comes_late_to_a_condemned_block_leaves_its_next_use_alone, .timeou
     unit_join(&other, a);
     eddy_reclaim_init(&late, &m.thread);
     cr_assert_eq(unit_append(&other, "other", 0, 1, 10), 0); /* the roots are its */
-    char name[200]; /* of a class of its own */
+    char name[200];                                          /* of a class of its own */
     memset(name, 'n', sizeof name);
     name[199] = 0;
     cr_assert_eq(unit_append(&m, name, 0, 1, 10), 0); /* at the start of an extent, and */

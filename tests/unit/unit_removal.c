@@ -147,8 +147,8 @@ void removal_forget_removed(struct removal *r) {
             r->streams[i].version = 0;
             n++;
             for (uint64_t k = 0; k < r->count; k++) {
-                r->events[k].stream = r->events[k].stream == i ? REMOVAL_STREAMS
-                                                               : r->events[k].stream;
+                r->events[k].stream =
+                    r->events[k].stream == i ? REMOVAL_STREAMS : r->events[k].stream;
             }
         }
     }
@@ -333,8 +333,8 @@ static void compare_reader(const struct want *w, eddy_store *store, bool fetch, 
         uint64_t due = next_wanted(w, at, back);
         CHECK_SAY(got == (due ? EDDY_EVENT : EDDY_END),
                   "gave %d (%s) where offset %llu is due; stream %.*s flags %x", got,
-                  got < 0 ? eddy_errmsg() : "", (unsigned long long)due,
-                  (int)w->select.stream.len, (const char *)w->select.stream.ptr, w->select.flags);
+                  got < 0 ? eddy_errmsg() : "", (unsigned long long)due, (int)w->select.stream.len,
+                  (const char *)w->select.stream.ptr, w->select.flags);
         if (got == EDDY_END) {
             break;
         }

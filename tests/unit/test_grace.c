@@ -214,6 +214,65 @@ Test(grace, there_is_room_for_so_many_and_the_rest_is_due, .timeout = 10) {
     scene_close(&s);
 }
 
+/* Who retires a block loads the era first, and is stopped before its swap; eras pass; another comes
+ * in, and finds the block condemned. Its span lies behind the era that was noted first: it is noted
+ * once more behind the swap. */
+struct late {
+    struct eddy_arena *arena;
+    struct unit_member m;
+    struct unit_member other;
+    struct eddy_reclaim r;
+    uint64_t block;
+    bool saw;
+};
+
+static bool other_comes_in(void *arg) {
+    struct late *l = arg;
+    for (int i = 0; i < 4; i++) {
+        eddy_rcu_advance(&l->arena->super->era);
+    }
+    eddy_rcu_enter(&l->other.thread.span);
+    l->saw = eddy_block_state(l->arena, l->block) == EDDY_CONDEMNED;
+    return false;
+}
+
+static void retire_it(void *arg) {
+    struct late *l = arg;
+    (void)eddy_reclaim_block(&l->r, l->block);
+    eddy_grace_free(&l->r.grace, true);
+}
+
+Test(grace, a_block_that_somebody_inside_has_seen_condemned_is_not_freed, .timeout = 60) {
+    unit_needs_steps();
+    for (uint64_t at = 0;; at++) {
+        static struct late l;
+        memset(&l, 0, sizeof l);
+        l.arena = unit_store(0);
+        unit_join(&l.m, l.arena);
+        unit_join(&l.other, l.arena);
+        eddy_reclaim_init(&l.r, &l.m.thread);
+        eddy_limits limits[2] = {{.size = sizeof limits[0], .events = 1000},
+                                 {.size = sizeof limits[0], .events = 2000}};
+        for (int i = 0; i < 2; i++) {
+            l.block = eddy_ld_acq(&l.arena->super->limits_root);
+            l.m.batch.limits = &limits[i];
+            cr_assert_eq(unit_commit(&l.m), 0);
+        }
+        struct unit_step step = {.arena = l.arena, .at = at, .act = other_comes_in, .arg = &l};
+        bool acted = unit_step(&step, retire_it, &l) != 0;
+        cr_assert(!l.saw || eddy_block_state(l.arena, l.block) != EDDY_FREE, "at access %llu",
+                  (unsigned long long)at);
+        eddy_rcu_leave(&l.other.thread.span);
+        eddy_reclaim_fini(&l.r);
+        unit_leave(&l.m);
+        unit_leave(&l.other);
+        unit_store_free(l.arena);
+        if (!acted) {
+            break;
+        }
+    }
+}
+
 /* ---- extents of events ---- */
 
 static void remove_events(struct scene *s) {

@@ -198,3 +198,39 @@ Test(upkeep, maintenance_says_what_it_did, .timeout = 30) {
     eddy_close(second);
     eddy_close(store);
 }
+
+/* Also of extents of nodes nothing remains, though some of their blocks were never used. */
+Test(upkeep, extents_of_nodes_that_have_only_free_blocks_are_free_for_other_uses, .timeout = 60) {
+    eddy_store *store = open_store(16 * MIB, 0);
+    char name[200];
+    eddy_facts facts = {.size = sizeof facts};
+    for (int turn = 0; turn < 6; turn++) {
+        unsigned len = 10 + 40 * (unsigned)turn;
+        len = len > 190 ? 190 : len;
+        for (int i = 0; i < 4000; i++) {
+            memset(name, 'x', len);
+            name[len] = 0;
+            snprintf(name, 8, "%06d", i);
+            name[6] = 'x';
+            must(append(store, name, 10));
+            if (i % 2) {
+                must(eddy_forget(store, eddy_str(name), NULL));
+            }
+        }
+        must(eddy_maintain(store, 0, NULL));
+        for (int i = 0; i < 4000; i += 2) {
+            memset(name, 'x', len);
+            name[len] = 0;
+            snprintf(name, 8, "%06d", i);
+            name[6] = 'x';
+            must(eddy_forget(store, eddy_str(name), NULL));
+        }
+    }
+    must(eddy_maintain(store, 0, NULL));
+    must(eddy_maintain(store, 0, NULL));
+    must(eddy_info(store, &facts));
+    cr_assert_eq(facts.streams, 0);
+    cr_assert_lt(facts.reserved - facts.free, 2 * MIB, "%llu KiB are in use, of nothing",
+                 (unsigned long long)(facts.reserved - facts.free) / 1024);
+    eddy_close(store);
+}

@@ -2,6 +2,7 @@
 
 #include "apply.h"
 #include "gone.h"
+#include "retain.h"
 
 /* What is going to be written, and where. */
 struct direct {
@@ -12,6 +13,7 @@ struct direct {
     uint64_t refs[EDDY_REDO_REFS_MAX];
     uint64_t stream_bytes; /* what its words become */
     uint64_t version;
+    uint64_t floor;     /* what the store's becomes; 0: it stays */
     eddy_word *offsets; /* slots */
     eddy_word *versions;
 };
@@ -112,7 +114,11 @@ static inline size_t evaluate(struct eddy_plan *p, struct direct *d, int64_t exp
     uint64_t base = eddy_view_load(v, &d->stream->version);
     uint64_t limits = eddy_view_load(v, &a->super->limits_root);
     if (base >> 62 != 0 || eddy_gone_removed(v, d->stream) ||
-        (limits != 0 && !EDDY_IS_TOMB(limits)) || !eddy_commit_holds(expected, base, true)) {
+        !eddy_commit_holds(expected, base, true)) {
+        return 0;
+    }
+    uint64_t floor = t->after.floor;
+    if (limits != 0 && !EDDY_IS_TOMB(limits) && !eddy_retain_few(p, limits, t, count, d->bytes)) {
         return 0;
     }
     d->offsets = near_slots(v, &a->super->offsets_root, &p->tail, t->first_offset, count);
@@ -149,6 +155,12 @@ static inline size_t evaluate(struct eddy_plan *p, struct direct *d, int64_t exp
     eddy_st_rlx(w++, d->stream_bytes);
     eddy_st_rlx(w++, EDDY_REDO(EDDY_REDO_MAX, 1, eddy_arena_off(a, &d->stream->version)));
     eddy_st_rlx(w++, d->version);
+    d->floor = t->after.floor != floor ? t->after.floor : 0;
+    if (__builtin_expect(d->floor != 0, 0)) {
+        /* [append.R4] relaxed: as above */
+        eddy_st_rlx(w++, EDDY_REDO(EDDY_REDO_MAX, 1, eddy_arena_off(a, &a->super->floor)));
+        eddy_st_rlx(w++, d->floor);
+    }
     t->after.next_offset += count;
     t->after.bytes_in += d->bytes;
     t->groups = d->known->groups;
@@ -156,6 +168,7 @@ static inline size_t evaluate(struct eddy_plan *p, struct direct *d, int64_t exp
     result->last_offset = t->first_offset + count - 1;
     result->last_version = base + count;
     result->recorded_ns = t->after.time_ns;
+    result->removed = t->removed;
     return (size_t)(w - words);
 }
 
@@ -169,6 +182,9 @@ static inline void apply(struct eddy_thread *t, const struct direct *d, size_t c
     eddy_apply_run(d->versions, (unsigned)count, at->first_offset);
     eddy_apply_max(&d->stream->bytes_in, d->stream_bytes);
     eddy_apply_max(&d->stream->version, d->version);
+    if (__builtin_expect(d->floor != 0, 0)) {
+        eddy_apply_max(&t->arena->super->floor, d->floor);
+    }
     eddy_apply_end(t, at->s, at->groups);
 }
 

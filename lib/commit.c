@@ -92,6 +92,7 @@ static int conflict(const struct eddy_batch *b, uint32_t i, eddy_result *result)
     result->last_offset = 0;
     result->last_version = 0;
     result->recorded_ns = 0;
+    result->removed = 0;
     result->condition = i;
     result->expected = k->expected;
     result->actual = b->streams.at[k->stream].base;

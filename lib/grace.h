@@ -17,8 +17,8 @@ struct eddy_grace {
     struct eddy_thread *thread;
     uint64_t block[EDDY_GRACE_BLOCKS]; /* retired, in the name of this member */
     uint32_t blocks;
-    uint32_t kept;  /* of them, that the last attempt could not free */
-    uint32_t calls; /* since then, with no room for more */
+    uint32_t kept;                       /* of them, that the last attempt could not free */
+    uint32_t calls;                      /* since then, with no room for more */
     uint32_t extent[EDDY_GRACE_EXTENTS]; /* that may have nothing in them any more */
     uint32_t extents;
     uint64_t freed_blocks; /* counts, for who asks */

@@ -48,7 +48,10 @@ struct eddy_plan {
     struct eddy_trie_leaf tail;   /* of the offset trie */
     struct eddy_plan_known *last; /* used last; NULL: none */
     struct eddy_gone_rise rise;   /* of the floor */
-    uint64_t first_stream;        /* no stream up to this number is there: a hint */
+    eddy_limits limits;           /* those of the block at limits_off, in its life */
+    uint64_t limits_off;
+    uint64_t limits_tag;
+    uint64_t first_stream; /* no stream up to this number is there: a hint */
     struct eddy_plan_known known[EDDY_PLAN_KNOWN];
 };
 

@@ -11,7 +11,7 @@
 #include "gone.h"
 #include "keys.h"
 
-enum { STEPS_MAX = 4096, STREAMS_MAX = 4096, STREAM_COST = STREAMS_MAX / 12 };
+enum { FEW = 8, STEPS_MAX = 4096, STREAMS_MAX = 4096, STREAM_COST = STREAMS_MAX / 12 };
 
 int eddy_retain_load(const struct eddy_view *v, eddy_limits *l) {
     uint64_t off;
@@ -240,6 +240,17 @@ static int must_go(const struct retain *k) {
     return expired(k);
 }
 
+/* The floor as it was found becomes the transaction's. */
+static void take_floor(struct retain *k) {
+    const struct eddy_gone_rise *f = k->floor;
+    struct eddy_ring_copy *now = &k->t->after;
+    k->t->removed += f->floor - now->floor - (now->holes - f->holes);
+    now->floor = f->floor;
+    now->floor_bytes = f->bytes;
+    now->holes = f->holes;
+    now->holes_bytes = f->holes_bytes;
+}
+
 static int raise_floor(struct retain *k, struct eddy_plan *p) {
     uint64_t most = STEPS_MAX + 2 * k->new_events; /* as many as are new can always go */
     uint64_t steps = 0;
@@ -259,17 +270,12 @@ static int raise_floor(struct retain *k, struct eddy_plan *p) {
             k->drop_to += holes - k->floor->holes; /* what is gone already frees nothing */
         }
     }
-    const struct eddy_gone_rise *f = k->floor;
-    struct eddy_ring_copy *now = &k->t->after;
-    if (r < 0 || f->floor == now->floor) {
+    uint64_t floor = k->floor->floor;
+    if (r < 0 || floor == k->t->after.floor) {
         return r;
     }
-    k->t->removed += f->floor - now->floor - (now->holes - f->holes);
-    now->floor = f->floor;
-    now->floor_bytes = f->bytes;
-    now->holes = f->holes;
-    now->holes_bytes = f->holes_bytes;
-    return eddy_plan_max_seen(p, &p->thread->arena->super->floor, f->floor);
+    take_floor(k);
+    return eddy_plan_max_seen(p, &p->thread->arena->super->floor, floor);
 }
 
 /* ---- streams ---- */
@@ -454,6 +460,47 @@ int eddy_retain_plan(const struct eddy_committer *c, struct eddy_batch *b, struc
                        bytes_after(&k), k.new_bytes);
     }
     return r;
+}
+
+/* ---- the short way ---- */
+
+static bool know_limits(struct eddy_plan *p, uint64_t off) {
+    if (p->limits_off != off || !eddy_view_holds(&p->view, off, p->limits_tag)) {
+        p->limits_off = 0;
+        if (eddy_retain_load(&p->view, &p->limits) < 0) {
+            return false;
+        }
+        p->limits_off = off;
+        p->limits_tag = eddy_block_tag(p->thread->arena, off);
+    }
+    return true;
+}
+
+bool eddy_retain_few(struct eddy_plan *p, uint64_t off, struct eddy_attempt *t, uint64_t events,
+                     uint64_t bytes) {
+    const eddy_limits *l = &p->limits;
+    struct retain k = {.view = &p->view,
+                       .limits = l,
+                       .t = t,
+                       .floor = &p->rise,
+                       .new_events = events,
+                       .new_bytes = bytes};
+    int r;
+    if (!know_limits(p, off) || l->stream_events != 0) {
+        return false;
+    }
+    eddy_retain_start(k.floor, &t->after);
+    for (int steps = 0; (r = must_go(&k)) == 1 && steps < FEW; steps++) {
+        if (eddy_retain_step(k.view, k.floor, &t->after) < 0) {
+            return false;
+        }
+    }
+    if (r != 0 || (l->events != 0 && events_after(&k) > l->events) ||
+        (l->bytes != 0 && bytes_after(&k) > l->bytes)) {
+        return false; /* more than a few, or it is to be refused */
+    }
+    take_floor(&k);
+    return true;
 }
 
 /* ---- preview ---- */

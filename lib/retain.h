@@ -22,6 +22,10 @@ void eddy_retain_start(struct eddy_gone_rise *rise, const struct eddy_ring_copy 
 int eddy_retain_step(const struct eddy_view *view, struct eddy_gone_rise *rise,
                      const struct eddy_ring_copy *now);
 
+/* For the short way of an append: goes on if the limits, whose block is at `off`, want no more than that
+ * a few of the oldest events go, and takes those out of attempt->after. False: in the long way. */
+bool eddy_retain_few(struct eddy_plan *plan, uint64_t off, struct eddy_attempt *attempt,
+                     uint64_t events, uint64_t bytes);
 /* Has the oldest event passed the limit of age? As of the state `now`, or so. */
 bool eddy_retain_expired(const struct eddy_view *view, const struct eddy_ring_copy *now,
                          const eddy_limits *limits, int64_t now_ns);

@@ -161,8 +161,14 @@ int eddy_append(eddy_store *store, eddy_bytes stream, int64_t expected,
         .thread = &c->thread, .directory = store->directory, .plan = &c->plan};
     int64_t now = eddy_store_now(store);
     r = eddy_append_direct(&committer, stream, expected, events, count, now, result);
-    if (r != 0) {
-        return r < 0 ? refused(r, result) : 0;
+    if (r > 0) {
+        if (__builtin_expect(result->removed != 0, 0)) {
+            eddy_upkeep_dropped(c, result->removed);
+        }
+        return 0;
+    }
+    if (r < 0) {
+        return refused(r, result);
     }
     struct eddy_upkeep_wait wait = {0};
     do {

@@ -128,15 +128,19 @@ int eddy_upkeep_commit(struct eddy_context *c, struct eddy_batch *b, int64_t now
         if (b->cuts.count > 0) {
             (void)tidy(c, ENOUGH); /* names that are too many by this */
         }
-        if (eddy_reclaim_backlog(c->thread.arena) >= ENOUGH) {
-            (void)eddy_reclaim_floor(&c->reclaim, SLICE + result->removed);
-            (void)tidy(c, ENOUGH);
-        }
+        eddy_upkeep_dropped(c, result->removed);
     }
     if (r == 0) {
         after_growth(c);
     }
     return r;
+}
+
+void eddy_upkeep_dropped(struct eddy_context *c, uint64_t events) {
+    if (eddy_reclaim_backlog(c->thread.arena) >= ENOUGH) {
+        (void)eddy_reclaim_floor(&c->reclaim, SLICE + events);
+        (void)tidy(c, ENOUGH);
+    }
 }
 
 int eddy_upkeep_backlog(struct eddy_context *c) {

@@ -9,6 +9,8 @@
  * transaction has added to it. */
 int eddy_upkeep_commit(struct eddy_context *context, struct eddy_batch *batch, int64_t now_ns,
                        eddy_result *result);
+/* So many events were dropped: takes some back, if there is enough to do. */
+void eddy_upkeep_dropped(struct eddy_context *context, uint64_t events);
 /* Drops what has passed the limit of age, if one is set: before who looks is told what there is.
  * Nothing with a read-only handle. 0 or an error. */
 int eddy_upkeep_expire(struct eddy_context *context);

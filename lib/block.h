@@ -69,8 +69,9 @@ static inline uint64_t eddy_block_tag(const struct eddy_arena *arena, uint64_t o
     return (uint64_t)EDDY_STATE_GEN(eddy_ld_acq(&e->state)) << 32 | gen;
 }
 
-/* Is the block at off of this life, and in no later state? The extent's generation comes first: the
- * memory of an extent that is in its next use, or has none, is not looked at. */
+/* Is the block at off of this life, taken, and in no later state? The extent's generation comes first:
+ * the memory of an extent that has none is not looked at; and once more behind the look at the block:
+ * what that has shown may be memory of the extent's next use. */
 static inline bool eddy_block_is(const struct eddy_arena *arena, uint64_t off, uint64_t tag,
                                  unsigned state) {
     const struct eddy_shm_extent *e = arena->extents + eddy_arena_extent_of(arena, off);
@@ -82,7 +83,10 @@ static inline bool eddy_block_is(const struct eddy_arena *arena, uint64_t off, u
     /* [block.C5] acquire: pairs with [block.P1]: of the life that the generations name, we see
      * everything up to its publication */
     uint64_t w = eddy_ld_acq(&b->state);
-    return EDDY_STATE_GEN(w) == (uint32_t)tag && EDDY_STATE_OF(w) <= state;
+    /* [block.R9] relaxed: ordered by the acquire above; new bytes are never seen before the new
+     * generation: [extent.F1] */
+    return EDDY_STATE_GEN(w) == (uint32_t)tag && EDDY_STATE_OF(w) >= EDDY_OWNED &&
+           EDDY_STATE_OF(w) <= state && EDDY_STATE_GEN(eddy_ld_rlx(&e->state)) == tag >> 32;
 }
 
 /* Calls fn for each block that was ever taken in the node extent idx. */

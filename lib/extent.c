@@ -229,7 +229,7 @@ static void describe(struct eddy_arena *a, uint32_t idx, unsigned kind, unsigned
         eddy_st_rlx(&e->dead, 0);
         eddy_st_rlx(&e->birth, eddy_ld_rlx(&a->super->era));
         eddy_st_rlx(&e->retired, 0);
-        /* [extent.P6] release: pairs with [extent.C6], [extent.C7], [reclaim.C4]. The blocks' states are of this life before
+        /* [extent.P6] release: pairs with [extent.C6], [extent.C9], [reclaim.C4]. The blocks' states are of this life before
          * the extent says that it has blocks. Death before: kind NONE, the sweep frees it. */
         eddy_st_rel(&e->info, EDDY_INFO(k, class_, i == 0 ? n : i));
     }
@@ -298,11 +298,14 @@ void eddy_extent_seal(struct eddy_arena *a, uint32_t idx) {
     }
 }
 
+/* The map of what is partly filled; EDDY_MAPS: of none. */
 static unsigned partial_map(uint64_t info) {
     unsigned kind = EDDY_INFO_KIND(info);
-    return kind == EDDY_KIND_NODES  ? EDDY_MAP_EVENTS + EDDY_INFO_CLASS(info)
-           : kind == EDDY_KIND_LIST ? EDDY_MAP_LISTS
-                                    : EDDY_MAP_EVENTS;
+    unsigned nodes = EDDY_MAP_EVENTS + EDDY_INFO_CLASS(info);
+    return kind == EDDY_KIND_NODES    ? nodes < EDDY_MAP_HOLES ? nodes : EDDY_MAPS
+           : kind == EDDY_KIND_LIST   ? EDDY_MAP_LISTS
+           : kind == EDDY_KIND_EVENTS ? EDDY_MAP_EVENTS
+                                      : EDDY_MAPS;
 }
 
 /* Extents of a redo list, as far as it can be. */
@@ -311,18 +314,41 @@ static uint32_t list_run(struct eddy_arena *a, uint32_t idx, uint64_t info) {
     return run == 0 || run > eddy_arena_reserved(a) - idx ? 1 : run;
 }
 
+/* Is this extent, `back` behind the first of a run, still a part of it? After a death it may be free,
+ * or something else's. */
+static bool is_rest(struct eddy_arena *a, uint32_t idx, uint32_t back) {
+    /* [extent.C9] acquire: pairs with [extent.P6] */
+    return eddy_ld_acq(&eddy_extent_line(a, idx)->info) == EDDY_INFO(EDDY_KIND_REST, 0, back);
+}
+
 void eddy_extent_leave(struct eddy_arena *a, uint32_t idx) {
     /* [extent.R13] relaxed: ours */
     uint64_t info = eddy_ld_rlx(&eddy_extent_line(a, idx)->info);
     unsigned map = partial_map(info);
     for (uint32_t i = list_run(a, idx, info); i-- > 0;) {
         struct eddy_shm_extent *e = eddy_extent_line(a, idx + i);
-        /* [extent.R15] relaxed: ours */
-        leave_owned(e, eddy_ld_rlx(&e->state), EDDY_PARTIAL);
+        if (i == 0 || is_rest(a, idx + i, i)) {
+            /* [extent.R15] relaxed: ours */
+            leave_owned(e, eddy_ld_rlx(&e->state), EDDY_PARTIAL);
+        }
     }
     if (map < EDDY_MAPS) {
         put(a, map, idx);
     }
+}
+
+/* Takes a part of a run. What it is is looked at again once it is ours: it may have gone, and be
+ * something else's that is in the same state. */
+static bool own_rest(struct eddy_arena *a, uint32_t idx, uint32_t back, unsigned from,
+                     uint32_t member) {
+    if (!is_rest(a, idx, back) || !own(a, idx, from, member)) {
+        return false;
+    }
+    if (!is_rest(a, idx, back)) {
+        eddy_extent_return(a, idx, from);
+        return false;
+    }
+    return true;
 }
 
 bool eddy_extent_resume_list(struct eddy_arena *a, uint32_t member, uint32_t *idx, uint32_t *run) {
@@ -332,7 +358,7 @@ bool eddy_extent_resume_list(struct eddy_arena *a, uint32_t member, uint32_t *id
     /* [extent.R16] relaxed: ours since it was taken */
     *run = list_run(a, *idx, eddy_ld_rlx(&eddy_extent_line(a, *idx)->info));
     uint32_t got = 1;
-    while (got < *run && own(a, *idx + got, EDDY_PARTIAL, member)) {
+    while (got < *run && own_rest(a, *idx + got, got, EDDY_PARTIAL, member)) {
         got++;
     }
     *run = got; /* what is missing was cut off by a death: free, or a part of something else */
@@ -368,6 +394,7 @@ void eddy_extent_reopen(struct eddy_arena *a, uint32_t idx) {
     uint64_t was = eddy_ld_rlx(&e->state);
     uint64_t info = eddy_ld_rlx(&e->info);
     if (EDDY_STATE_OF(was) == EDDY_SEALED && EDDY_INFO_KIND(info) == EDDY_KIND_NODES &&
+        partial_map(info) < EDDY_MAPS &&
         /* [extent.P7] acq_rel: pairs with [extent.C1] */
         eddy_cas_ar(&e->state, &was, EDDY_STATE(EDDY_STATE_GEN(was), EDDY_PARTIAL, 0))) {
         put(a, partial_map(info), idx);
@@ -395,30 +422,29 @@ void eddy_extent_return(struct eddy_arena *a, uint32_t idx, unsigned from) {
     }
 }
 
-/* Does this rest of a run belong to a large event? */
-static bool is_large(const struct eddy_arena *a, uint32_t idx, uint64_t info) {
+/* Does this rest of a run belong to one of that kind? */
+static bool is_of(const struct eddy_arena *a, uint32_t idx, uint64_t info, unsigned kind) {
     uint32_t back = EDDY_INFO_RUN(info); /* to the first of the run */
     if (back == 0 || back > idx) {
         return false;
     }
-    /* [extent.R17] relaxed: of the same dead owner, or sealed */
+    /* [extent.R17] relaxed: of the same dead owner, or of nobody who changes it */
     uint64_t first = eddy_ld_rlx(&eddy_extent_line(a, idx - back)->info);
-    return EDDY_INFO_KIND(first) == EDDY_KIND_LARGE && EDDY_INFO_RUN(first) > back;
+    return EDDY_INFO_KIND(first) == kind && EDDY_INFO_RUN(first) > back;
 }
 
 /* One of the further extents of a run, if it is one still: a former owner, who died on the way, may
  * have given it back, and it is another's by now. False if it is. */
-static bool free_rest(struct eddy_arena *a, uint32_t idx, uint32_t back, uint32_t member,
-                      uint32_t dead) {
+static bool free_rest(struct eddy_arena *a, uint32_t idx, uint32_t back, unsigned from,
+                      uint32_t member, uint32_t dead) {
     struct eddy_shm_extent *e = eddy_extent_line(a, idx);
-    /* [extent.C7] acquire: pairs with [extent.P6] */
-    if (eddy_ld_acq(&e->info) != EDDY_INFO(EDDY_KIND_REST, 0, back)) {
+    if (!is_rest(a, idx, back)) {
         return false;
     }
     /* [extent.R19] relaxed: a dead member's extents are changed by its sweeper alone */
     uint64_t w = eddy_ld_rlx(&e->state);
     bool of_dead = dead != 0 && EDDY_STATE_OF(w) == EDDY_OWNED && EDDY_STATE_MEMBER(w) == dead;
-    if (!of_dead && !own(a, idx, EDDY_SEALED, member)) {
+    if (!of_dead && !own_rest(a, idx, back, from, member)) {
         return false;
     }
     release(a, idx);
@@ -431,7 +457,7 @@ uint32_t eddy_extent_free_run(struct eddy_arena *a, uint32_t idx, uint32_t membe
     uint32_t run = EDDY_INFO_KIND(info) == EDDY_KIND_LARGE ? EDDY_INFO_RUN(info) : 1;
     uint32_t freed = 1;
     for (uint32_t i = 1; i < run && i < eddy_arena_reserved(a) - idx; i++) {
-        freed += free_rest(a, idx + i, i, member, dead);
+        freed += free_rest(a, idx + i, i, EDDY_SEALED, member, dead);
     }
     release(a, idx); /* last, so that who comes after a death finds the others by it */
     return freed;
@@ -440,8 +466,11 @@ uint32_t eddy_extent_free_run(struct eddy_arena *a, uint32_t idx, uint32_t membe
 bool eddy_extent_free_orphan(struct eddy_arena *a, uint32_t idx, uint32_t member) {
     /* [extent.R34] relaxed: looked at again by free_rest() */
     uint64_t info = eddy_ld_rlx(&eddy_extent_line(a, idx)->info);
-    return EDDY_INFO_KIND(info) == EDDY_KIND_REST && !is_large(a, idx, info) &&
-           free_rest(a, idx, EDDY_INFO_RUN(info), member, 0);
+    uint32_t back = EDDY_INFO_RUN(info);
+    return EDDY_INFO_KIND(info) == EDDY_KIND_REST && !is_of(a, idx, info, EDDY_KIND_LARGE) &&
+           !is_of(a, idx, info, EDDY_KIND_LIST) &&
+           (free_rest(a, idx, back, EDDY_SEALED, member, 0) ||
+            free_rest(a, idx, back, EDDY_PARTIAL, member, 0));
 }
 
 bool eddy_extent_begin_emptying(struct eddy_arena *a, uint32_t idx, uint32_t member) {
@@ -543,7 +572,7 @@ void eddy_extent_sweep(struct eddy_arena *a, uint32_t member, uint64_t keep_off)
             i += run - 1;
         } else if (kind == EDDY_KIND_LIST || kind == EDDY_KIND_NONE) {
             release(a, (uint32_t)i);
-        } else if (kind == EDDY_KIND_REST && !is_large(a, (uint32_t)i, info)) {
+        } else if (kind == EDDY_KIND_REST && !is_of(a, (uint32_t)i, info, EDDY_KIND_LARGE)) {
             release(a, (uint32_t)i);
         } else if (kind == EDDY_KIND_EVENTS || kind == EDDY_KIND_NODES) {
             eddy_extent_leave(a, (uint32_t)i);

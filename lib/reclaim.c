@@ -51,7 +51,25 @@ static int enter(struct eddy_reclaim *r) {
     return got;
 }
 
+/* After something was seen to be condemned: the record that did it may have been committed since we
+ * came in, and half of it applied. Now it is, to the end: `first`, and the swaps of the ways in. */
+static int settle(struct eddy_reclaim *r) {
+    uint64_t seq;
+    uint64_t empty;
+    return eddy_apply_help(r->thread, &seq, &empty);
+}
+
 /* ---- nodes ---- */
+
+/* Is it still the block that was meant, and not yet retired; then it is in the span from now on, since
+ * who retires it notes the era behind that. It may be condemned. */
+static bool is_still(const struct eddy_reclaim *r, uint64_t off, uint64_t tag) {
+    struct eddy_view v = view_of(r);
+    const struct eddy_shm_block *b = eddy_arena_raw(v.arena, off);
+    return eddy_block_is(v.arena, off, tag, EDDY_CONDEMNED) &&
+           (eddy_view_covers(&v, b) ||
+            (eddy_block_is(v.arena, off, tag, EDDY_CONDEMNED) && eddy_view_covers(&v, b)));
+}
 
 /* Turns the cell that leads to a block into a mark. */
 static void unlink_cell(eddy_word *cell, uint64_t off) {
@@ -87,19 +105,15 @@ static void retire(struct eddy_reclaim *r, uint64_t off) {
     if (EDDY_STATE_OF(was) != EDDY_CONDEMNED) {
         return;
     }
-    /* [reclaim.F1] seq_cst fence: alone: the store of the mark on the way in, by us or seen by us,
-     * stands before the load of the era: who enters in a later one does not find the block any more */
-    eddy_fence_sc();
-    /* [reclaim.R1] relaxed: ordered by the fence above */
-    eddy_at_max(&b->retired, eddy_ld_rlx(&a->super->era));
     uint64_t now = EDDY_STATE(EDDY_STATE_GEN(was), EDDY_RETIRED, r->thread->member);
     /* [reclaim.P2] acq_rel: pairs with [block.C3], [grace.C3], [grace.C5]. Ours to free. Death after: the
-     * sweep of us gives it to others. */
+     * sweep of us gives it to others, who retire it once more. */
     if (eddy_cas_ar(&b->state, &was, now)) {
-        /* [reclaim.F2] seq_cst fence: alone: the store of the swap stands before the load of the era: who
-         * has seen the block condemned came in in an era that is not later, and is waited for */
+        /* [reclaim.F1] seq_cst fence: alone: the store of the mark on the way in, by us or seen by us,
+         * and that of the state stand before the load of the era: who enters in a later one finds the
+         * block by no way in, nor by its state. Only we free it, behind this. */
         eddy_fence_sc();
-        /* [reclaim.R23] relaxed: ordered by the fence above */
+        /* [reclaim.R1] relaxed: ordered by the fence above */
         eddy_at_max(&b->retired, eddy_ld_rlx(&a->super->era));
         eddy_grace_block(&r->grace, off);
     }
@@ -243,10 +257,34 @@ static int bury(struct eddy_reclaim *r, uint64_t offset, struct eddy_gone_look *
     }
 }
 
+/* The stream of an event that the floor has passed. Those events outlive it: when a stream is
+ * forgotten, all below the floor is left to whoever buries that, and by then its descriptor may be in
+ * its next use, or without memory. It is this one if its version leads to the event's offset; the
+ * ways out of a forgotten one are marks before it is retired. NULL: it is another. */
+static struct eddy_shm_stream *passed_stream(struct eddy_reclaim *r, uint64_t offset,
+                                             const struct eddy_gone_look *look) {
+    struct eddy_view v = view_of(r);
+    if (!eddy_block_at(v.arena, look->stream, 1)) {
+        return NULL;
+    }
+    /* [reclaim.R25] relaxed: inside the span an extent that has memory keeps it */
+    struct eddy_shm_extent *e =
+        eddy_extent_line(v.arena, eddy_arena_extent_of(v.arena, look->stream));
+    if (EDDY_STATE_OF(eddy_ld_rlx(&e->state)) > EDDY_SEALED) {
+        return NULL;
+    }
+    struct eddy_shm_stream *s = eddy_stream_at(v.arena, look->stream);
+    eddy_word *slot;
+    bool same = s && is_still(r, look->stream, eddy_block_tag(v.arena, look->stream)) &&
+                eddy_stream_slot(&v, s, look->version, NULL, &slot) == 1 &&
+                eddy_view_load(&v, slot) == offset;
+    return same ? s : NULL;
+}
+
 /* The floor has passed an event: is it the last of a leaf, or of its stream? */
-static int passed(struct eddy_reclaim *r, const struct eddy_gone_look *look) {
+static int passed(struct eddy_reclaim *r, uint64_t offset, const struct eddy_gone_look *look) {
     struct eddy_arena *a = r->thread->arena;
-    struct eddy_shm_stream *s = eddy_stream_at(a, look->stream);
+    struct eddy_shm_stream *s = passed_stream(r, offset, look);
     /* [reclaim.R24] relaxed: whoever removes the stream looks again */
     if (s && eddy_ld_rlx(&s->version) == look->version && r->empty_count < EDDY_RECLAIM_EMPTY) {
         r->empty[r->empty_count++] = (struct eddy_reclaim_stream){
@@ -264,7 +302,7 @@ static int bury_below(struct eddy_reclaim *r, uint64_t from, uint64_t to, uint64
         o++;
         got = bury(r, o, &look);
         if (got == 1) {
-            got = passed(r, &look);
+            got = passed(r, o, &look);
         }
         if (got >= 0 && look.slot && (o % EDDY_TRIE_SLOTS == EDDY_TRIE_SLOTS - 1)) {
             got = prune_number(r, &a->super->offsets_root, o, false);
@@ -373,8 +411,9 @@ static int bury_versions(struct eddy_reclaim *r, struct eddy_shm_stream *s) {
     return got < 0 ? got : done < first;
 }
 
-/* Nodes of a condemned stream's trie from one down: all of them, below first. */
-static void retire_tree(struct eddy_reclaim *r, eddy_word *cell, unsigned class_, unsigned levels) {
+/* Nodes of a condemned stream's trie from one down: all of them, below first. Each is lower than the
+ * one above it: so a damaged one leads to no more than there can be. */
+static void retire_tree(struct eddy_reclaim *r, eddy_word *cell, unsigned class_, unsigned above) {
     struct eddy_view v = view_of(r);
     struct eddy_shm_block *block;
     uint64_t off;
@@ -382,11 +421,11 @@ static void retire_tree(struct eddy_reclaim *r, eddy_word *cell, unsigned class_
         return;
     }
     uint64_t shape = eddy_trie_shape(block);
+    unsigned shift = EDDY_SHAPE_SHIFT(shape);
     struct eddy_shm_node *node = (struct eddy_shm_node *)(void *)block;
-    if (EDDY_SHAPE_SHIFT(shape) > 0 && levels > 0) {
-        for (unsigned i = 0; i < EDDY_TRIE_SLOTS; i++) {
-            retire_tree(r, &node->slot[i], class_, levels - 1);
-        }
+    bool inner = shift > 0 && eddy_trie_shape_good(shape, above);
+    for (unsigned i = 0; inner && i < EDDY_TRIE_SLOTS; i++) {
+        retire_tree(r, &node->slot[i], class_, shift);
     }
     if (condemn(block)) {
         unlink_cell(cell, off);
@@ -398,26 +437,14 @@ static void retire_stream(struct eddy_reclaim *r, uint64_t desc) {
     struct eddy_shm_stream *s = eddy_stream_at(r->thread->arena, desc);
     if (s) {
         retire_tree(r, &s->leaf8, EDDY_LEAF8_CLASS, 0);
-        retire_tree(r, &s->root, EDDY_TRIE_CLASS, 11);
+        retire_tree(r, &s->root, EDDY_TRIE_CLASS, EDDY_TRIE_SHIFT_MAX + 1);
         retire(r, desc);
     }
 }
 
-/* Is it still the block that was meant; then it is in the span from now on. It may be condemned. */
-static bool is_still(const struct eddy_reclaim *r, uint64_t off, uint64_t tag) {
-    struct eddy_view v = view_of(r);
-    const struct eddy_shm_block *b = eddy_arena_raw(v.arena, off);
-    return eddy_block_is(v.arena, off, tag, EDDY_RETIRED) &&
-           (eddy_view_covers(&v, b) ||
-            (eddy_block_is(v.arena, off, tag, EDDY_RETIRED) && eddy_view_covers(&v, b)));
-}
-
 /* Is it condemned, and if by a record, is that applied? It says so before the swaps that make it so. */
-static bool is_condemned(const struct eddy_reclaim *r, uint64_t off) {
-    uint64_t seq;
-    uint64_t empty;
-    return eddy_block_state(r->thread->arena, off) == EDDY_CONDEMNED &&
-           eddy_apply_help(r->thread, &seq, &empty) == 0;
+static bool is_condemned(struct eddy_reclaim *r, uint64_t off) {
+    return eddy_block_state(r->thread->arena, off) == EDDY_CONDEMNED && settle(r) == 0;
 }
 
 int eddy_reclaim_stream(struct eddy_reclaim *r, uint64_t desc, uint64_t tag) {
@@ -429,8 +456,9 @@ int eddy_reclaim_stream(struct eddy_reclaim *r, uint64_t desc, uint64_t tag) {
             return got;
         }
         struct eddy_shm_stream *s = is_still(r, desc, tag) ? eddy_stream_at(a, desc) : NULL;
+        bool condemned = s && is_condemned(r, desc);
         got = s ? bury_versions(r, s) : 0;
-        if (got == 0 && s && is_condemned(r, desc)) {
+        if (got == 0 && condemned) {
             retire_stream(r, desc);
             /* [reclaim.R9] relaxed: constant since it was published */
             got = prune_number(r, &a->super->streams_root, eddy_ld_rlx(&s->number), false);
@@ -613,7 +641,7 @@ static int scan_extent(struct eddy_reclaim *r, uint32_t idx) {
     if ((kind == EDDY_KIND_EVENTS || kind == EDDY_KIND_LARGE) && state != EDDY_OWNED) {
         eddy_grace_extent(&r->grace, idx);
         eddy_grace_free(&r->grace, false);
-    } else if (kind == EDDY_KIND_REST && state == EDDY_SEALED) {
+    } else if (kind == EDDY_KIND_REST && state != EDDY_OWNED) {
         (void)eddy_extent_free_orphan(a, idx, r->thread->member);
     }
     return 0;

@@ -70,7 +70,8 @@ Test(append, what_it_cannot_do_it_leaves_undone, .timeout = 20) {
     cr_assert_eq(unit_applied(d.arena), d.seq);
     cr_assert_eq(d.me.thread.cursor.fill, fill);
     uint32_t idx = eddy_arena_extent_of(d.arena, d.me.thread.cursor.base);
-    cr_assert_eq(eddy_ld_acq(&d.arena->extents[idx].fill), fill);
+    uint64_t mark = eddy_ld_acq(&d.arena->extents[idx].fill);
+    cr_assert_eq(mark, EDDY_FILL(d.me.thread.cursor.events, fill));
     unit_leave(&d.me);
     duo_close(&d);
 }

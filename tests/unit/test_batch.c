@@ -30,7 +30,8 @@ static unsigned state_of(struct scene *s, uint64_t base) {
 }
 
 static uint64_t fill_of(struct scene *s, uint64_t base) {
-    return eddy_ld_acq(&s->arena->extents[eddy_arena_extent_of(s->arena, base)].fill);
+    return EDDY_FILL_BYTES(
+        eddy_ld_acq(&s->arena->extents[eddy_arena_extent_of(s->arena, base)].fill));
 }
 
 static void drop(struct scene *s) {

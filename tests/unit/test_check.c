@@ -74,7 +74,7 @@ Test(check, damaged_extents_are_found, .timeout = 20) {
     struct scene s;
     scene_open(&s, 0);
     struct eddy_shm_extent *e = &s.arena->extents[extent_with(s.arena, EDDY_KIND_EVENTS)];
-    plant(&s, &e->state, EDDY_STATE(0, EDDY_RETIRED + 1, 0), "extent");
+    plant(&s, &e->state, EDDY_STATE(0, EDDY_HOLE + 1, 0), "extent");
     plant(&s, &e->state, EDDY_STATE(0, EDDY_OWNED, UNIT_MEMBERS), "extent");
     plant(&s, &e->info, EDDY_INFO(EDDY_KIND_LIST + 1, 0, 1), "extent");
     plant(&s, &e->fill, EDDY_EXTENT_SIZE + 8, "extent");

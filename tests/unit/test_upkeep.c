@@ -199,6 +199,15 @@ Test(upkeep, maintenance_says_what_it_did, .timeout = 30) {
     eddy_close(store);
 }
 
+/* A name of so many bytes. */
+static void name_it(char *name, unsigned len, int number) {
+    memset(name, 'x', len);
+    name[len] = 0;
+    for (int i = 5; i >= 0; i--, number /= 10) {
+        name[i] = (char)('0' + number % 10);
+    }
+}
+
 /* Also of extents of nodes nothing remains, though some of their blocks were never used. */
 Test(upkeep, extents_of_nodes_that_have_only_free_blocks_are_free_for_other_uses, .timeout = 60) {
     eddy_store *store = open_store(16 * MIB, 0);
@@ -208,10 +217,7 @@ Test(upkeep, extents_of_nodes_that_have_only_free_blocks_are_free_for_other_uses
         unsigned len = 10 + 40 * (unsigned)turn;
         len = len > 190 ? 190 : len;
         for (int i = 0; i < 4000; i++) {
-            memset(name, 'x', len);
-            name[len] = 0;
-            snprintf(name, 8, "%06d", i);
-            name[6] = 'x';
+            name_it(name, len, i);
             must(append(store, name, 10));
             if (i % 2) {
                 must(eddy_forget(store, eddy_str(name), NULL));
@@ -219,10 +225,7 @@ Test(upkeep, extents_of_nodes_that_have_only_free_blocks_are_free_for_other_uses
         }
         must(eddy_maintain(store, 0, NULL));
         for (int i = 0; i < 4000; i += 2) {
-            memset(name, 'x', len);
-            name[len] = 0;
-            snprintf(name, 8, "%06d", i);
-            name[6] = 'x';
+            name_it(name, len, i);
             must(eddy_forget(store, eddy_str(name), NULL));
         }
     }

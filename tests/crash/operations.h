@@ -40,11 +40,12 @@ int operations_truncate_145(struct steps_stage *stage);
 
 /* What others do while one stands still: a commit to its stream, to another, to a new one; or a
  * hundred of all kinds, read back; or two hundred under a limit that drops what was there, read back,
- * and all memory of what has gone taken back. */
+ * and all memory of what has gone taken back; or names forgotten and used again. */
 void operations_same_stream(struct steps_stage *stage);
 void operations_other_stream(struct steps_stage *stage);
 void operations_new_stream(struct steps_stage *stage);
 void operations_hundred(struct steps_stage *stage);
 void operations_drop(struct steps_stage *stage);
+void operations_forget(struct steps_stage *stage);
 
 #endif

@@ -429,3 +429,27 @@ void operations_drop(struct steps_stage *s) {
     eddy_buffer_destroy(buffer);
     judge_held_up(begun);
 }
+
+/* Names get other descriptors, in memory that others have had: twice, so that what was taken back in
+ * the first round is used in the second. */
+void operations_forget(struct steps_stage *s) {
+    static const char *const streams[] = {"old", "other", "s1", "new"};
+    eddy_facts facts = {.size = sizeof facts};
+    int64_t begun = child_now_ns();
+    s->dropped = true;
+    for (uint32_t i = 0; i < 8; i++) {
+        const char *stream = streams[i % 4];
+        int rc = eddy_forget(s->store, eddy_str(stream), NULL);
+        if (rc != 0 && rc != EDDY_ENOENT) {
+            steps_breach("eddy_forget gives %s: %s", eddy_errname(rc), eddy_errmsg());
+        }
+        CHECK_OK(operations_put(s->store, stream, "meanwhile", 20, 30));
+        CHECK_OK(eddy_truncate(s->store, eddy_str(stream), EDDY_ANY, 15, NULL));
+        CHECK_OK(eddy_maintain(s->store, 0, NULL));
+    }
+    CHECK_OK(operations_put(s->store, "last", "meanwhile", 5, 30));
+    CHECK_OK(eddy_info(s->store, &facts));
+    read_last(s->store, facts.head, 5);
+    judge_check(s->store);
+    judge_held_up(begun);
+}

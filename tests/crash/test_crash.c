@@ -175,29 +175,45 @@ Test(crash, others_append_a_hundred_while_one_stands_still_anywhere, .timeout = 
     trace(stop_some, NULL, "stops");
 }
 
+struct removers {
+    steps_visitor visitor;
+    bool killed;
+};
+
 /* In short, one operation in six; at length, all, each of its points alone. */
-static void drop_some(void *arg) {
-    bool killed = *(bool *)arg;
-    size_t turn = killed ? 3 : 0;
+static void remove_some(void *arg) {
+    const struct removers *r = arg;
+    size_t turn = (r->killed ? 3u : 0u) + (r->visitor == operations_forget ? 1u : 0u);
     for (size_t g = 0; g < GROUPS; g++) {
         for (size_t i = 0; i < groups[g]->count; i++) {
             const struct steps_op *op = &groups[g]->at[i];
             struct steps_points points = {.from = 3 + i, .stride = 9, .count = 2};
-            if (chosen(op) && !op->crowded && (turn++ % 6 == 0 || is_long())) {
-                visit(op, &points, operations_drop, killed);
+            bool mine = turn++ % 6 == 0 || is_long() || getenv("EDDY_STEPS_ONLY");
+            if (chosen(op) && !op->crowded && mine) {
+                visit(op, &points, r->visitor, r->killed);
             }
         }
     }
 }
 
 Test(crash, others_drop_events_while_one_stands_still_anywhere, .timeout = 3600) {
-    bool killed = false;
-    trace(drop_some, &killed, "stops while others drop");
+    struct removers removers = {.visitor = operations_drop};
+    trace(remove_some, &removers, "stops while others drop");
 }
 
 Test(crash, others_drop_events_while_one_stands_still_and_then_dies, .timeout = 3600) {
-    bool killed = true;
-    trace(drop_some, &killed, "stops while others drop, and a death");
+    struct removers removers = {.visitor = operations_drop, .killed = true};
+    trace(remove_some, &removers, "stops while others drop, and a death");
+}
+
+Test(crash, others_forget_streams_while_one_stands_still_anywhere, .timeout = 3600) {
+    struct removers removers = {.visitor = operations_forget};
+    trace(remove_some, &removers, "stops while others forget");
+}
+
+Test(crash, others_forget_streams_while_one_stands_still_and_then_dies, .timeout = 3600) {
+    struct removers removers = {.visitor = operations_forget, .killed = true};
+    trace(remove_some, &removers, "stops while others forget, and a death");
 }
 
 /* Commit against commit: one stands at each of its points while another commits. */

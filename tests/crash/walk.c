@@ -194,7 +194,7 @@ static void check_happened(const struct steps_stage *stage, eddy_store *store, b
     eddy_limits limits = EDDY_LIMITS_INIT;
     CHECK_OK(eddy_limits_get(store, &limits));
     judge_read(store, sandbox_head(store), &content);
-    if (limits.flags & EDDY_DROP_ALL) {
+    if (stage->dropped || (limits.flags & EDDY_DROP_ALL)) {
         return;
     }
     bool happened = content.ops == op->events && content.txs == (op->events > 0);

@@ -43,6 +43,7 @@ void eddy_batch_fini(struct eddy_batch *b) {
     free(b->conditions.at);
     free(b->pieces.at);
     free(b->cuts.at);
+    free(b->puts.at);
     free(b->names.at);
     free(b->table.at);
     memset(b, 0, sizeof *b);
@@ -56,6 +57,7 @@ void eddy_batch_clear(struct eddy_batch *b) {
     b->conditions.count = 0;
     b->pieces.count = 0;
     b->cuts.count = 0;
+    b->puts.count = 0;
     b->limits = NULL;
     b->enforce = false;
     b->drop = 0;
@@ -177,6 +179,18 @@ int eddy_batch_cut(struct eddy_batch *b, uint32_t stream, uint32_t kind, uint64_
     }
     b->cuts.at[b->cuts.count++] =
         (struct eddy_batch_cut){.stream = stream, .kind = kind, .version = version};
+    return 0;
+}
+
+int eddy_batch_put(struct eddy_batch *b, eddy_bytes name, const struct eddy_batch_put *put) {
+    if (!ROOM(b->puts) || !add_name(b, name)) {
+        return no_memory();
+    }
+    struct eddy_batch_put *to = &b->puts.at[b->puts.count++];
+    *to = *put;
+    to->name_at = b->names.count;
+    to->name_len = (uint32_t)name.len;
+    b->names.count += (uint32_t)name.len;
     return 0;
 }
 

@@ -59,6 +59,16 @@ struct eddy_batch_cut {
     uint64_t version; /* of EDDY_CUT_TRUNCATE: the last to go */
 };
 
+/* A checkpoint that is to be set, or deleted. */
+struct eddy_batch_put {
+    uint64_t hash;
+    uint64_t value;
+    uint32_t name_at; /* in names */
+    uint32_t name_len;
+    uint32_t flags; /* EDDY_HOLD */
+    bool gone;      /* it is to be deleted */
+};
+
 /* An extent, or a run of them, that the batch has used. */
 struct eddy_batch_piece {
     uint64_t base;
@@ -85,6 +95,7 @@ struct eddy_batch {
     EDDY_VECTOR(struct eddy_batch_condition) conditions;
     EDDY_VECTOR(struct eddy_batch_piece) pieces;
     EDDY_VECTOR(struct eddy_batch_cut) cuts;
+    EDDY_VECTOR(struct eddy_batch_put) puts;
     EDDY_VECTOR(unsigned char) names;
     EDDY_VECTOR(uint32_t) table; /* hash -> stream + 1; room is a power of two, or none is used */
     uint64_t bytes;              /* of all event blocks */
@@ -101,6 +112,7 @@ void eddy_batch_fini(struct eddy_batch *batch);
 /* The number of a stream in the batch, noted if it is new: or EDDY_ENOMEM. */
 int64_t eddy_batch_stream(struct eddy_batch *batch, struct eddy_arena *arena, eddy_bytes name);
 int eddy_batch_expect(struct eddy_batch *batch, uint32_t stream, int64_t expected);
+int eddy_batch_put(struct eddy_batch *batch, eddy_bytes name, const struct eddy_batch_put *put);
 int eddy_batch_cut(struct eddy_batch *batch, uint32_t stream, uint32_t kind, uint64_t version);
 /* Adds events; *data (if not NULL) is where the last one's data is to be, if it has no pointer. */
 int eddy_batch_append(struct eddy_batch *batch, struct eddy_thread *thread, uint32_t stream,

@@ -22,6 +22,7 @@
 #include "cut.h"
 #include "error.h"
 #include "gone.h"
+#include "keys.h"
 #include "retain.h"
 #include "wait.h"
 
@@ -255,6 +256,9 @@ static int evaluate(const struct eddy_committer *c, struct eddy_batch *b, struct
     int r = check_conditions(b, result);
     if (r == 0 && b->cuts.count > 0) {
         r = eddy_cut_plan(c, b, t);
+    }
+    if (r == 0 && b->puts.count > 0) {
+        r = eddy_key_plan(c, b, t);
     }
     if (r == 0 && b->limits) {
         r = eddy_retain_set(c->plan, b->limits, t->s);

@@ -13,7 +13,9 @@
  *            given out stays valid is said at each function.
  * Threads.   eddy_store: any thread, any number at once. eddy_reader, eddy_tx and eddy_buffer: one
  *            thread at a time.
- * Blocking.  Nothing blocks but eddy_reader_wait(). No call waits for another process: one that
+ * Blocking.  Nothing blocks but eddy_reader_wait(); if asked to, an append to a full store
+ *            (full_wait_ns), for milliseconds eddy_maintain(EDDY_TRIM), and while somebody is at that,
+ *            opening read-only. No call waits for another process: one that
  *            is stopped or killed at any instruction holds up nobody.
  * Fork.      An eddy_store and an eddy_reader work on in the child, which becomes a member of
  *            its own at its first call. An eddy_tx belongs to the process that began it
@@ -355,6 +357,41 @@ EDDY_API int eddy_limits_set(eddy_store *store, const eddy_limits *limits, eddy_
 EDDY_API int eddy_limits_preview(eddy_store *store, const eddy_limits *limits,
                                  eddy_dropped *dropped);
 
+/* ---- checkpoints --------------------------------------------------------------------------- */
+
+/* How far somebody has come: an offset under a name, kept in the store, and set in a transaction
+ * together with whatever follows from it. Names are bytes, 1 to 255; they are no streams. */
+typedef struct eddy_checkpoint {
+    uint32_t size; /* sizeof(eddy_checkpoint), set by eddy */
+    uint32_t name_len;
+    uint64_t offset;
+    uint64_t revision; /* how often it was set since it was made: from 1 */
+    int64_t time_ns;   /* when: of recording */
+    uint32_t flags;    /* EDDY_HOLD */
+    uint32_t reserved;
+    char name[256];
+} eddy_checkpoint;
+
+#define EDDY_HOLD                                                                                  \
+    0x1u /* limits drop no event behind its offset, until it has come further: an append
+                          that would need that is refused (EDDY_ELIMIT names the checkpoint). Removing
+                          by hand is not held */
+
+/* Sets it, whatever it was. Errors: those of eddy_append(). */
+EDDY_API int eddy_checkpoint_put(eddy_store *store, eddy_bytes name, uint64_t offset,
+                                 uint32_t flags);
+/* The same as a part of a transaction; each name once in one (EDDY_EINVAL at the commit). */
+EDDY_API int eddy_tx_checkpoint(eddy_tx *tx, eddy_bytes name, uint64_t offset, uint32_t flags);
+/* EDDY_ENOENT: there is none. */
+EDDY_API int eddy_checkpoint_get(eddy_store *store, eddy_bytes name, eddy_checkpoint *checkpoint);
+/* One that is not there: nothing happens. */
+EDDY_API int eddy_checkpoint_delete(eddy_store *store, eddy_bytes name);
+/* Calls fn for those whose names begin with prefix, in byte order, as of one instant, until fn gives
+ * another value than 0. Returns how many calls were made. */
+EDDY_API int64_t eddy_checkpoints(eddy_store *store, eddy_bytes prefix,
+                                  int (*fn)(void *arg, const eddy_checkpoint *checkpoint),
+                                  void *arg);
+
 /* ---- maintenance --------------------------------------------------------------------------- */
 
 /* Takes back the memory of what is gone: of events that were removed, of processes that died. It is
@@ -546,7 +583,9 @@ typedef struct eddy_facts {
     int64_t recorded_ns; /* of the last transaction */
     uint32_t members_max;
     uint32_t threads_max;
-    bool unlinked; /* the store has no name any more */
+    bool unlinked;  /* the store has no name any more */
+    uint64_t names; /* of streams that were removed, still known */
+    uint64_t held;  /* 1 + the lowest offset of checkpoints that hold retention; 0: none do */
 } eddy_facts;
 
 EDDY_API int eddy_info(eddy_store *store, eddy_facts *facts);

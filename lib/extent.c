@@ -1,8 +1,8 @@
 /* I1  An extent with state OWNED by member m is written by m alone.
- * I2  A state word only grows; FREE has the generation of the next use, so a compare-and-swap by
- *     somebody who looked before the last use fails.
+ * I2  A generation only grows; FREE has that of the next use, so a compare-and-swap by somebody who
+ *     looked before the last use fails. Within one use it may be partial, owned, and partial again.
  * I3  Whoever takes an extent has it by the compare-and-swap of its state word, wherever the number
- *     came from: the list, the fresh mark or a scan.
+ *     came from: a map, the fresh mark or a scan.
  * I4  A bit of a map is set after its extent has become what the map is of; who clears one looks at
  *     the state once more, behind a fence, and sets it again if it must. So none is lost, but by a
  *     death between the state and the bit, which a scan mends (eddy_extent_remind()).

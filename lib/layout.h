@@ -88,7 +88,7 @@ enum {
  *    768  reclaimed         offsets up to this one lead to nothing any more: maximum
  *    776  dues              +1 by who left something to be found by looking at all extents
  *    784  done              of dues: maximum, by who has looked at all of them since
- *    792  maintainer        {generation:32, thread + 1:32} who is at maintenance: a hint
+ *    792  maintainer        {thread:32, member:16, LIVE:16} who is at maintenance, 0 nobody: a hint
  *    800  (to 4096: zero)
  *
  * Events that are there now are those above the floor, but for `holes`.
@@ -108,7 +108,8 @@ struct eddy_shm_redo {
     eddy_word groups;      /* 88 wait groups it touches, a bit each */
     eddy_word words;       /* 96 length of the list, in words */
     eddy_word list_off;    /* 104 where it lies, if not inline: 0 */
-    eddy_word spare[2];    /* 112 */
+    eddy_word hold;        /* 112 1 + lowest offset of checkpoints that hold retention; 0: none */
+    eddy_word spare[1];    /* 120 */
 };
 static_assert(sizeof(struct eddy_shm_redo) == 128, "redo header");
 static_assert(offsetof(struct eddy_shm_redo, groups) == 88, "redo header");
@@ -363,7 +364,7 @@ static_assert(sizeof(struct eddy_shm_extent) == EDDY_LINE, "extent state");
  * TOMB of the block's size, so that it is known how much has gone. Cells that records change hold
  * TOMB of the record's number.
  */
-enum { EDDY_BLOCK_NODE = 1, EDDY_BLOCK_STREAM = 2, EDDY_BLOCK_LIMITS = 3 };
+enum { EDDY_BLOCK_NODE = 1, EDDY_BLOCK_STREAM = 2, EDDY_BLOCK_LIMITS = 3, EDDY_BLOCK_ENTRY = 4 };
 struct eddy_shm_block {
     eddy_word state;
     eddy_word birth;
@@ -431,6 +432,45 @@ static_assert(offsetof(struct eddy_shm_stream, leaf8) == 104, "descriptor");
 static_assert(offsetof(struct eddy_shm_stream, slot) == 128, "descriptor");
 static_assert(offsetof(struct eddy_shm_stream, name) == 176, "descriptor");
 #define EDDY_STREAM_CLASS(name_len) ((unsigned)((176 + (name_len) + 63) / 64))
+
+/* ---- entries -------------------------------------------------------------------------------
+ *
+ * What stands under a key (now: a checkpoint under its name), in the same trie as the streams: an
+ * immutable block, replaced whole by the record that puts another. Its beginning is that of a
+ * descriptor, up to `collision`.
+ *
+ *      0  block      shape {kind, 0, 0}
+ *     32  hash       of the name, and of what it is a name of
+ *     40  name_len
+ *     48  revision   how often it was put, from 1
+ *     56  collision  the next descriptor or entry with the same hash, or a mark
+ *     64  value      the offset
+ *     72  time_ns    of recording
+ *     80  flags      EDDY_HOLD of the interface
+ *     88  (zero)
+ *     96  name       up to 255 bytes
+ */
+struct eddy_shm_keyed {
+    struct eddy_shm_block block;
+    eddy_word hash;
+    eddy_word name_len;
+    eddy_word number;
+    eddy_word collision;
+};
+static_assert(sizeof(struct eddy_shm_keyed) == 64, "what has a name");
+static_assert(offsetof(struct eddy_shm_stream, collision) ==
+                  offsetof(struct eddy_shm_keyed, collision),
+              "descriptors have names");
+struct eddy_shm_entry {
+    struct eddy_shm_keyed keyed;
+    eddy_word value;
+    eddy_word time_ns;
+    eddy_word flags;
+    uint64_t pad;
+    unsigned char name[];
+};
+static_assert(offsetof(struct eddy_shm_entry, name) == 96, "entry");
+#define EDDY_ENTRY_CLASS(name_len) ((unsigned)((96 + (name_len) + 63) / 64))
 
 /* ---- limits --------------------------------------------------------------------------------
  *

@@ -105,6 +105,8 @@ int eddy_info(eddy_store *s, eddy_facts *facts) {
         .members_max = a->members_max - 1,
         .threads_max = a->threads_max - 1,
         .unlinked = eddy_arena_unlinked(a),
+        .names = now.now.names - now.now.streams,
+        .held = now.now.hold,
     };
     return give(facts, facts->size, &f, sizeof f, offsetof(eddy_facts, created_ns));
 }

@@ -4,9 +4,10 @@
  *   2  help to the end: what it committed is applied, so the edge test is exact
  *   3  its blocks: linked if the index leads to them, else free; its large events likewise
  *   4  its readers: no longer asleep, nothing pinned
- *   5  its extents: left for others to go on; its redo lists freed, but for the one that the last
+ *   5  blocks that it had retired are condemned again, for others; it is not at maintenance any more
+ *   6  its extents: left for others to go on; its redo lists freed, but for the one that the last
  *      transaction names
- *   6  its threads outside, their slots free; its slot free; the byte
+ *   7  its threads outside, their slots free; its slot free; the byte
  *
  * A sweeper that dies at any of these leaves a dead member that is swept again.
  */

@@ -431,6 +431,25 @@ int eddy_plan_versions(struct eddy_plan *p, struct eddy_shm_stream *s, uint64_t 
     return 0;
 }
 
+/* Says of a block that nothing will lead to it. It stands among the sets, before the swaps that make
+ * it so: a sweeper that finds a block of the dead owned and without an edge must see that it was no
+ * block that was never linked. */
+static int condemn(struct eddy_plan *p, uint64_t off) {
+    struct eddy_shm_block *b = eddy_arena_raw(p->thread->arena, off);
+    struct eddy_plan_words *w = &p->sets;
+    /* [plan.R8] relaxed: its generation cannot change while it is linked */
+    uint64_t gen = EDDY_STATE_GEN(eddy_ld_rlx(&b->state));
+    int r = room_for(w, 2);
+    r = r < 0 ? r : room_for(&p->condemned, 2);
+    if (r == 0) {
+        p->condemned.at[p->condemned.count++] = off;
+        p->condemned.at[p->condemned.count++] = eddy_block_tag(p->thread->arena, off);
+        w->at[w->count++] = EDDY_REDO(EDDY_REDO_MAX, 1, off_of(p, &b->state));
+        w->at[w->count++] = EDDY_STATE(gen, EDDY_CONDEMNED, 0);
+    }
+    return r;
+}
+
 /* ---- the trie of names ---- */
 
 /* Nodes that tell two descriptors apart by their hashes, from `shift` on, as deep as those agree.
@@ -438,7 +457,7 @@ int eddy_plan_versions(struct eddy_plan *p, struct eddy_shm_stream *s, uint64_t 
 static int split(struct eddy_plan *p, uint64_t off, uint64_t hash, uint64_t other, unsigned shift,
                  uint64_t *top) {
     struct eddy_arena *a = p->thread->arena;
-    struct eddy_shm_stream *s = eddy_arena_raw(a, other);
+    struct eddy_shm_keyed *s = eddy_arena_raw(a, other);
     /* [plan.R5] relaxed: constant since it was filled */
     uint64_t other_hash = eddy_ld_rlx(&s->hash);
     eddy_word *cell = NULL;
@@ -470,16 +489,13 @@ static int split(struct eddy_plan *p, uint64_t off, uint64_t hash, uint64_t othe
     }
 }
 
-int eddy_plan_name(struct eddy_plan *p, uint64_t stream_off, eddy_bytes name, uint64_t hash) {
-    struct eddy_stream_place place;
-    int64_t found = eddy_stream_locate(&p->view, name, hash, &place);
-    if (found != 0) {
-        return found < 0 ? (int)found
-                         : eddy_error_set(EDDY_ECORRUPT, "a stream is in the index twice");
-    }
-    uint64_t value = stream_off;
+/* Puts what has this name, private, where it belongs. */
+static int name_at(struct eddy_plan *p, const struct eddy_stream_place *at, uint64_t off,
+                   uint64_t hash) {
+    struct eddy_stream_place place = *at;
+    uint64_t value = off;
     if (place.there != 0 && !EDDY_IS_TOMB(place.there)) {
-        int r = split(p, stream_off, hash, place.there, place.shift, &value);
+        int r = split(p, off, hash, place.there, place.shift, &value);
         if (r < 0) {
             return r;
         }
@@ -487,30 +503,43 @@ int eddy_plan_name(struct eddy_plan *p, uint64_t stream_off, eddy_bytes name, ui
     return link_cell(p, place.cell, is_private(p, place.in), place.there, value);
 }
 
+int eddy_plan_name(struct eddy_plan *p, uint64_t stream_off, eddy_bytes name, uint64_t hash) {
+    struct eddy_stream_place place;
+    int64_t found = eddy_keyed_locate(&p->view, EDDY_BLOCK_STREAM, name, hash, &place);
+    if (found != 0) {
+        return found < 0 ? (int)found
+                         : eddy_error_set(EDDY_ECORRUPT, "a stream is in the index twice");
+    }
+    return name_at(p, &place, stream_off, hash);
+}
+
+int eddy_plan_put(struct eddy_plan *p, uint64_t off, eddy_bytes name, uint64_t hash, uint64_t seq) {
+    struct eddy_stream_place place;
+    struct eddy_shm_keyed *new = eddy_arena_raw(p->thread->arena, off);
+    int64_t found = eddy_keyed_locate(&p->view, EDDY_BLOCK_ENTRY, name, hash, &place);
+    if (found <= 0) {
+        return found < 0 ? (int)found : name_at(p, &place, off, hash);
+    }
+    uint64_t was = (uint64_t)found;
+    struct eddy_shm_keyed *old = eddy_arena_raw(p->thread->arena, was);
+    uint64_t next = eddy_view_load(&p->view, &old->collision);
+    int r = is_private(p, was)
+                ? eddy_error_set(EDDY_EINVAL, "a transaction sets one checkpoint twice")
+                : condemn(p, was);
+    if (r == 0 && next != 0 && !EDDY_IS_TOMB(next)) {
+        /* [plan.R11] relaxed: private until the record is committed. What comes behind hangs on the
+         * new one; one way in is left. */
+        eddy_st_rlx(&new->collision, next);
+        r = link_cell(p, &old->collision, false, next, EDDY_TOMB(seq));
+    }
+    return r < 0 ? r : link_cell(p, place.cell, is_private(p, place.in), was, off);
+}
+
 /* ---- taking out ---- */
 
 int eddy_plan_max_seen(struct eddy_plan *p, eddy_word *word, uint64_t value) {
     int r = eddy_plan_max(p, word, value);
     return r < 0 ? r : eddy_overlay_put(&p->own, off_of(p, word), value, true);
-}
-
-/* Says of a block that nothing will lead to it. It stands among the sets, before the swaps that make
- * it so: a sweeper that finds a block of the dead owned and without an edge must see that it was no
- * block that was never linked. */
-static int condemn(struct eddy_plan *p, uint64_t off) {
-    struct eddy_shm_block *b = eddy_arena_raw(p->thread->arena, off);
-    struct eddy_plan_words *w = &p->sets;
-    /* [plan.R8] relaxed: its generation cannot change while it is linked */
-    uint64_t gen = EDDY_STATE_GEN(eddy_ld_rlx(&b->state));
-    int r = room_for(w, 2);
-    r = r < 0 ? r : room_for(&p->condemned, 2);
-    if (r == 0) {
-        p->condemned.at[p->condemned.count++] = off;
-        p->condemned.at[p->condemned.count++] = eddy_block_tag(p->thread->arena, off);
-        w->at[w->count++] = EDDY_REDO(EDDY_REDO_MAX, 1, off_of(p, &b->state));
-        w->at[w->count++] = EDDY_STATE(gen, EDDY_CONDEMNED, 0);
-    }
-    return r;
 }
 
 int eddy_plan_replace(struct eddy_plan *p, eddy_word *root, uint64_t value, uint64_t seq) {
@@ -543,7 +572,7 @@ static int find_way(struct eddy_plan *p, uint64_t hash, struct way *way) {
         if (r <= 0) {
             return r < 0 ? r : gone(p, cell);
         }
-        if (EDDY_SHAPE_KIND(eddy_trie_shape(block)) == EDDY_BLOCK_STREAM) {
+        if (eddy_keyed_is(block)) {
             return 0;
         }
         if (shift > 63 || way->depth + 2 > sizeof way->node / sizeof way->node[0]) {
@@ -585,17 +614,17 @@ static int find_cell(struct eddy_plan *p, const struct way *way, uint64_t off, e
     for (;;) {
         struct eddy_shm_block *block;
         uint64_t value;
-        int r = eddy_trie_follow(&p->view, *cell, EDDY_STREAM_CLASS(0), &value, &block);
+        int r = eddy_trie_follow(&p->view, *cell, EDDY_ENTRY_CLASS(0), &value, &block);
         if (r <= 0 || value == off) {
             return r < 0 ? r : r == 0 ? gone(p, *cell) : 0;
         }
-        *cell = &((struct eddy_shm_stream *)(void *)block)->collision;
+        *cell = &((struct eddy_shm_keyed *)(void *)block)->collision;
     }
 }
 
 int eddy_plan_unname(struct eddy_plan *p, uint64_t off, uint64_t seq) {
     struct eddy_arena *a = p->thread->arena;
-    struct eddy_shm_stream *s = eddy_arena_raw(a, off);
+    struct eddy_shm_keyed *s = eddy_arena_raw(a, off);
     struct way way;
     eddy_word *cell = NULL;
     eddy_word *slot;
@@ -619,7 +648,7 @@ int eddy_plan_unname(struct eddy_plan *p, uint64_t off, uint64_t seq) {
     if (r == 0) {
         r = collapse(p, &way, seq);
     }
-    if (r == 0) {
+    if (r == 0 && eddy_keyed_kind(s) == EDDY_BLOCK_STREAM) {
         r = eddy_trie_slot(&p->view, &a->super->streams_root, number, &slot);
         r = r == 1   ? link_cell(p, slot, false, off, EDDY_TOMB(seq))
             : r == 0 ? gone(p, &a->super->streams_root)

@@ -14,6 +14,7 @@
 
 #include "error.h"
 #include "gone.h"
+#include "match.h"
 #include "platform.h"
 #include "wait.h"
 
@@ -366,6 +367,25 @@ static int last_gone(struct eddy_reader *r, uint64_t *gone) {
     return got == 1 ? eddy_gone_versions(v, stream_of(r), gone) : got;
 }
 
+/* Of the versions up to `gone`, those behind the wanted offset are missed: *low is raised to the last
+ * one before them, as far as their slots are still there. */
+static int before_gone(struct eddy_reader *r, uint64_t gone, uint64_t *low) {
+    const struct eddy_view *v = &r->instant.view;
+    struct eddy_trie_leaf near = {0};
+    for (uint64_t n = gone; n > *low; n--) {
+        eddy_word *slot;
+        int got = eddy_stream_slot(v, stream_of(r), n, &near, &slot);
+        uint64_t offset = got == 1 ? eddy_view_load(v, slot) : 0;
+        if (got < 0) {
+            return got;
+        }
+        if (offset <= r->select.after_offset) {
+            *low = n;
+        }
+    }
+    return 0;
+}
+
 /* Where to begin and to end, as of the instant that was taken. */
 static int start(struct eddy_reader *r, struct eddy_context *c) {
     const eddy_select *s = &r->select;
@@ -385,6 +405,12 @@ static int start(struct eddy_reader *r, struct eddy_context *c) {
      * there. */
     if ((s->after_offset == 0 && low == 0) || (s->flags & EDDY_BACKWARD)) {
         low = low < gone ? gone : low;
+    }
+    if (by_stream && s->after_offset > 0 && low < gone) {
+        got = before_gone(r, gone, &low);
+        if (got < 0) {
+            return got;
+        }
     }
     r->quiet = r->instant.now.next_offset - 1;
     uint64_t end = (s->flags & EDDY_FOLLOW) ? UINT64_MAX : last;
@@ -411,46 +437,6 @@ static int start(struct eddy_reader *r, struct eddy_context *c) {
     r->position.looked_at = by_stream ? s->after_offset : low;
     r->started = true;
     return 0;
-}
-
-/* ---- matching ---- */
-
-static bool same(eddy_bytes a, eddy_bytes b) {
-    return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);
-}
-
-static bool type_matches(const eddy_select *s, eddy_bytes type) {
-    for (size_t i = 0; i < s->type_count; i++) {
-        if (same(s->types[i], type)) {
-            return true;
-        }
-    }
-    return s->type_count == 0;
-}
-
-enum match { MATCH, SKIP, PAST };
-
-/* Does the event match; if not, can a later one? */
-static inline enum match match(const eddy_select *s, const eddy_event *e) {
-    bool back = (s->flags & EDDY_BACKWARD) != 0;
-    if (s->to_offset && e->offset > s->to_offset) {
-        return back ? SKIP : PAST;
-    }
-    if (s->to_recorded_ns && e->recorded_ns > s->to_recorded_ns) {
-        return back ? SKIP : PAST;
-    }
-    if (e->offset <= s->after_offset ||
-        (s->from_recorded_ns && e->recorded_ns < s->from_recorded_ns)) {
-        return back ? PAST : SKIP;
-    }
-    if ((s->from_time_ns && e->time_ns < s->from_time_ns) ||
-        (s->to_time_ns && e->time_ns > s->to_time_ns) ||
-        (s->prefix.len > 0 && (e->stream.len < s->prefix.len ||
-                               memcmp(e->stream.ptr, s->prefix.ptr, s->prefix.len) != 0)) ||
-        !type_matches(s, e->type)) {
-        return SKIP;
-    }
-    return MATCH;
 }
 
 /* ---- going on ---- */
@@ -545,19 +531,19 @@ static int nothing(struct eddy_reader *r, struct eddy_context *c, uint64_t numbe
 
 /* Goes on to an event: is it one to be given? */
 static bool take(struct eddy_reader *r, uint64_t number, const eddy_event *event) {
-    enum match m = r->filters ? match(&r->select, event) : MATCH;
-    if (m == PAST) {
+    enum eddy_match m = r->filters ? eddy_match(&r->select, event) : EDDY_MATCH;
+    if (m == EDDY_PAST) {
         r->ended = true;
         return false;
     }
     r->at = number;
     r->position.looked_at = event->offset;
-    if (m == MATCH) {
+    if (m == EDDY_MATCH) {
         eddy_reader_note(r, event);
         r->given++;
         r->ended = r->select.limit != 0 && r->given == r->select.limit;
     }
-    return m == MATCH;
+    return m == EDDY_MATCH;
 }
 
 static int step(struct eddy_reader *r, struct eddy_context *c, eddy_event *event) {

@@ -96,6 +96,11 @@ static void retire(struct eddy_reclaim *r, uint64_t off) {
     /* [reclaim.P2] acq_rel: pairs with [block.C3], [grace.C3], [grace.C5]. Ours to free. Death after: the
      * sweep of us gives it to others. */
     if (eddy_cas_ar(&b->state, &was, now)) {
+        /* [reclaim.F2] seq_cst fence: alone: the store of the swap stands before the load of the era: who
+         * has seen the block condemned came in in an era that is not later, and is waited for */
+        eddy_fence_sc();
+        /* [reclaim.R23] relaxed: ordered by the fence above */
+        eddy_at_max(&b->retired, eddy_ld_rlx(&a->super->era));
         eddy_grace_block(&r->grace, off);
     }
 }

@@ -197,7 +197,7 @@ int eddy_limits_set(eddy_store *store, const eddy_limits *limits, eddy_dropped *
     while (r == 0 && l.stream_events != 0 && (l.flags & EDDY_DROP_STREAM_EVENTS)) {
         r = eddy_tidy_on(c, &t, UINT64_MAX);
     }
-    r = r < 0 ? r : eddy_upkeep_backlog(c);
+    r = r < 0 ? r : eddy_upkeep_settle(c);
     if (r == 0) {
         r = eddy_upkeep_totals(c, &after, NULL);
     }

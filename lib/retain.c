@@ -9,6 +9,7 @@
 #include "cut.h"
 #include "error.h"
 #include "gone.h"
+#include "keys.h"
 
 enum { STEPS_MAX = 4096, STREAMS_MAX = 4096, STREAM_COST = STREAMS_MAX / 12 };
 
@@ -159,11 +160,39 @@ static int refuse(const char *what, uint64_t limit, uint64_t have, uint64_t more
                           (unsigned long long)more);
 }
 
+/* The oldest would go, but a checkpoint holds them. */
+static int held(const struct eddy_view *v, const char *what, uint64_t limit) {
+    struct eddy_key key;
+    int r = eddy_key_holder(v, &key);
+    return r < 0 ? r
+                 : eddy_error_set(EDDY_ELIMIT,
+                                  "the store has reached its limit of %llu %s, and retention waits "
+                                  "for checkpoint '%s', which is at offset %llu: advance or delete "
+                                  "that, or change the limit",
+                                  (unsigned long long)limit, what, r == 1 ? key.name : "?",
+                                  (unsigned long long)key.offset);
+}
+
 /* What must not go on growing, or has to fit even into an empty store. */
 static int check_limit(const char *what, uint64_t limit, bool drop, uint64_t after, uint64_t more) {
-    return limit != 0 && more > 0 && (more > limit || (!drop && after > limit))
+    if (limit != 0 && more > limit) {
+        return eddy_error_set(EDDY_ELIMIT,
+                              "a transaction of %llu %s does not fit even into the empty store, "
+                              "whose limit is %llu: split it, or change the limit",
+                              (unsigned long long)more, what, (unsigned long long)limit);
+    }
+    return limit != 0 && more > 0 && !drop && after > limit
                ? refuse(what, limit, after - more, more)
                : 0;
+}
+
+/* As check_limit(), behind the dropping: is there more than the limit, since a checkpoint holds it? */
+static int check_held(const struct eddy_view *v, const struct eddy_attempt *t, const char *what,
+                      uint64_t limit, bool drop, uint64_t after, uint64_t more) {
+    int r = check_limit(what, limit, drop, after, more);
+    return r == 0 && limit != 0 && more > 0 && after > limit && t->after.hold != 0 && !t->more
+               ? held(v, what, limit)
+               : r;
 }
 
 /* Is the event that would go next past the limit of age? 1, 0 or an error. */
@@ -194,8 +223,10 @@ bool eddy_retain_expired(const struct eddy_view *v, const struct eddy_ring_copy 
 /* Must the event that would go next go? 1, 0 or an error. */
 static int must_go(const struct retain *k) {
     const eddy_limits *l = k->limits;
-    if (k->floor->floor + 1 >= k->t->after.next_offset) {
-        return 0;
+    uint64_t hold = k->t->after.hold;
+    if (k->floor->floor + 1 >= k->t->after.next_offset ||
+        (hold != 0 && k->floor->floor + 1 >= hold)) {
+        return 0; /* there is none, or a checkpoint has not come so far yet */
     }
     if (k->floor->floor < k->drop_to) {
         return 1;
@@ -243,6 +274,17 @@ static int raise_floor(struct retain *k, struct eddy_plan *p) {
 
 /* ---- streams ---- */
 
+/* Does a checkpoint hold this version of a stream? 1, 0 or an error. */
+static int is_held(const struct eddy_view *v, struct eddy_shm_stream *d, uint64_t version,
+                   const struct eddy_attempt *t) {
+    eddy_word *slot;
+    if (t->after.hold == 0) {
+        return 0;
+    }
+    int r = eddy_stream_slot(v, d, version, NULL, &slot);
+    return r == 1 ? eddy_view_load(v, slot) >= t->after.hold : r;
+}
+
 static int limit_stream(struct eddy_plan *p, const struct eddy_batch *b,
                         const struct eddy_batch_stream *s, const eddy_limits *l,
                         struct eddy_attempt *t) {
@@ -262,7 +304,11 @@ static int limit_stream(struct eddy_plan *p, const struct eddy_batch *b,
                               (unsigned long long)l->stream_events, (unsigned long long)have,
                               s->events);
     }
-    return eddy_cut_stream(p, d, s->base + s->events - l->stream_events, t);
+    uint64_t to = s->base + s->events - l->stream_events;
+    r = is_held(&p->view, d, to, t);
+    return r < 0    ? r
+           : r == 1 ? held(&p->view, "events of a stream", l->stream_events)
+                    : eddy_cut_stream(p, d, to, t);
 }
 
 static int limit_each_stream(struct eddy_plan *p, const struct eddy_batch *b, const eddy_limits *l,
@@ -285,6 +331,10 @@ int eddy_retain_stream(struct eddy_plan *p, struct eddy_shm_stream *d, uint64_t 
     if (r < 0 || l.stream_events == 0 || !(l.flags & EDDY_DROP_STREAM_EVENTS) ||
         version <= l.stream_events) {
         return r;
+    }
+    r = is_held(&p->view, d, version - l.stream_events, t);
+    if (r != 0) {
+        return r < 0 ? r : 0; /* it goes when the checkpoint has come so far */
     }
     return eddy_cut_stream(p, d, version - l.stream_events, t);
 }
@@ -321,7 +371,8 @@ static int drop_first_stream(struct eddy_plan *p, const struct eddy_batch *b,
         if (r < 0) {
             return r;
         }
-        if (d && !eddy_gone_removed(&p->view, d) && !is_written(b, off)) {
+        if (d && !eddy_gone_removed(&p->view, d) && !is_written(b, off) &&
+            is_held(&p->view, d, eddy_view_load(&p->view, &d->version), t) == 0) {
             *looks += STREAM_COST; /* its words are to fit into a list */
             r = eddy_cut_remove(p, d, t);
             return r < 0 ? r : 1;
@@ -395,12 +446,12 @@ int eddy_retain_plan(const struct eddy_committer *c, struct eddy_batch *b, struc
         r = raise_floor(&k, p); /* what has expired is in nobody's way */
     }
     if (r == 0) {
-        r = check_limit("events", l.events, (l.flags & EDDY_DROP_EVENTS) != 0, events_after(&k),
-                        k.new_events);
+        r = check_held(&p->view, t, "events", l.events, (l.flags & EDDY_DROP_EVENTS) != 0,
+                       events_after(&k), k.new_events);
     }
     if (r == 0) {
-        r = check_limit("bytes", l.bytes, (l.flags & EDDY_DROP_BYTES) != 0, bytes_after(&k),
-                        k.new_bytes);
+        r = check_held(&p->view, t, "bytes", l.bytes, (l.flags & EDDY_DROP_BYTES) != 0,
+                       bytes_after(&k), k.new_bytes);
     }
     return r;
 }

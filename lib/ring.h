@@ -89,6 +89,7 @@ struct eddy_ring_copy {
     uint64_t streams_in;
     uint64_t streams;
     uint64_t names;
+    uint64_t hold;
     uint64_t groups;
     uint64_t words;
     uint64_t list_off;
@@ -118,6 +119,7 @@ static inline void eddy_ring_copy_header(const struct eddy_shm_redo *h, struct e
     c->streams_in = eddy_ld_rlx(&h->streams_in);
     c->streams = eddy_ld_rlx(&h->streams);
     c->names = eddy_ld_rlx(&h->names);
+    c->hold = eddy_ld_rlx(&h->hold);
     c->groups = eddy_ld_rlx(&h->groups);
     c->words = eddy_ld_rlx(&h->words);
     c->list_off = eddy_ld_rlx(&h->list_off);
@@ -137,6 +139,7 @@ static inline void eddy_ring_write_header(struct eddy_shm_redo *h, const struct 
     eddy_st_rlx(&h->streams_in, c->streams_in);
     eddy_st_rlx(&h->streams, c->streams);
     eddy_st_rlx(&h->names, c->names);
+    eddy_st_rlx(&h->hold, c->hold);
     eddy_st_rlx(&h->groups, c->groups);
     eddy_st_rlx(&h->words, c->words);
     eddy_st_rlx(&h->list_off, c->list_off);

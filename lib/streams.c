@@ -18,37 +18,57 @@ uint64_t eddy_stream_hash(const struct eddy_arena *a, eddy_bytes name) {
     return eddy_platform_hash(name.ptr, name.len, a->hash_seed) & a->hash_mask;
 }
 
-struct eddy_shm_stream *eddy_stream_at(struct eddy_arena *a, uint64_t off) {
-    struct eddy_shm_stream *s = eddy_block_at(a, off, EDDY_STREAM_CLASS(0));
-    if (!s || EDDY_SHAPE_KIND(eddy_trie_shape(&s->block)) != EDDY_BLOCK_STREAM) {
+static uint64_t name_at(unsigned kind) {
+    return kind == EDDY_BLOCK_STREAM ? offsetof(struct eddy_shm_stream, name)
+                                     : offsetof(struct eddy_shm_entry, name);
+}
+
+struct eddy_shm_keyed *eddy_keyed_at(struct eddy_arena *a, uint64_t off) {
+    struct eddy_shm_keyed *k = eddy_block_at(a, off, EDDY_ENTRY_CLASS(0));
+    if (!k || !eddy_keyed_is(&k->block)) {
         return NULL;
     }
     /* [streams.R2] relaxed: constant since before it was published */
-    uint64_t len = eddy_ld_rlx(&s->name_len);
-    return len >= 1 && len <= EDDY_STREAM_MAX && eddy_arena_at(a, off, sizeof *s + len) ? s : NULL;
+    uint64_t len = eddy_ld_rlx(&k->name_len);
+    return len >= 1 && len <= EDDY_STREAM_MAX &&
+                   eddy_arena_at(a, off, name_at(eddy_keyed_kind(k)) + len)
+               ? k
+               : NULL;
 }
 
-static bool named(const struct eddy_shm_stream *s, eddy_bytes name) {
-    eddy_bytes n = eddy_stream_name(s);
-    return n.len == name.len && memcmp(n.ptr, name.ptr, n.len) == 0;
+eddy_bytes eddy_keyed_name(const struct eddy_shm_keyed *k) {
+    /* [streams.R8] relaxed: constant since before it was published; bounded by who uses it */
+    return eddy_mem((const unsigned char *)k + name_at(eddy_keyed_kind(k)),
+                    eddy_ld_rlx(&k->name_len) & 0xff);
 }
 
-/* Along the descriptors of one hash, from the one at `off`: the offset of the one with the name, or
- * 0 at the end, when *place is the last one's word for the next. */
-static int64_t walk_chain(const struct eddy_view *v, eddy_bytes name, uint64_t off,
+struct eddy_shm_stream *eddy_stream_at(struct eddy_arena *a, uint64_t off) {
+    struct eddy_shm_keyed *k = eddy_keyed_at(a, off);
+    return k && eddy_keyed_kind(k) == EDDY_BLOCK_STREAM ? (struct eddy_shm_stream *)(void *)k
+                                                        : NULL;
+}
+
+static bool named(const struct eddy_shm_keyed *k, unsigned kind, eddy_bytes name) {
+    eddy_bytes n = eddy_keyed_name(k);
+    return eddy_keyed_kind(k) == kind && n.len == name.len && memcmp(n.ptr, name.ptr, n.len) == 0;
+}
+
+/* Along those of one hash, from the one at `off`: the offset of the one with the name, or 0 at the
+ * end, when *place is the last one's word for the next. */
+static int64_t walk_chain(const struct eddy_view *v, unsigned kind, eddy_bytes name, uint64_t off,
                           struct eddy_stream_place *place) {
     for (int i = 0; i < CHAIN_MAX; i++) {
-        struct eddy_shm_stream *s = eddy_stream_at(v->arena, off);
-        if (!s) {
+        struct eddy_shm_keyed *k = eddy_keyed_at(v->arena, off);
+        if (!k) {
             return damaged(v, place->cell);
         }
-        if (named(s, name)) {
+        if (named(k, kind, name)) {
             return (int64_t)off;
         }
-        place->cell = &s->collision;
+        place->cell = &k->collision;
         place->in = off;
         struct eddy_shm_block *next;
-        int r = eddy_trie_follow(v, place->cell, EDDY_STREAM_CLASS(0), &off, &next);
+        int r = eddy_trie_follow(v, place->cell, EDDY_ENTRY_CLASS(0), &off, &next);
         place->there = off;
         if (r <= 0) {
             return r;
@@ -57,8 +77,8 @@ static int64_t walk_chain(const struct eddy_view *v, eddy_bytes name, uint64_t o
     return damaged(v, place->cell);
 }
 
-int64_t eddy_stream_locate(const struct eddy_view *v, eddy_bytes name, uint64_t hash,
-                           struct eddy_stream_place *place) {
+int64_t eddy_keyed_locate(const struct eddy_view *v, unsigned kind, eddy_bytes name, uint64_t hash,
+                          struct eddy_stream_place *place) {
     place->shift = EDDY_NAME_ROOT_BITS;
     place->cell = &v->arena->names[hash & ((1u << EDDY_NAME_ROOT_BITS) - 1)];
     place->in = 0;
@@ -68,15 +88,16 @@ int64_t eddy_stream_locate(const struct eddy_view *v, eddy_bytes name, uint64_t 
         if (r <= 0) {
             return r;
         }
-        uint64_t shape = eddy_trie_shape(block);
-        if (EDDY_SHAPE_KIND(shape) == EDDY_BLOCK_STREAM) {
-            struct eddy_shm_stream *s = eddy_stream_at(v->arena, place->there);
-            if (!s) {
+        if (eddy_keyed_is(block)) {
+            struct eddy_shm_keyed *k = eddy_keyed_at(v->arena, place->there);
+            if (!k) {
                 return damaged(v, place->cell);
             }
             /* [streams.R3] relaxed: constant since before it was published */
-            return eddy_ld_rlx(&s->hash) == hash ? walk_chain(v, name, place->there, place) : 0;
+            return eddy_ld_rlx(&k->hash) == hash ? walk_chain(v, kind, name, place->there, place)
+                                                 : 0;
         }
+        uint64_t shape = eddy_trie_shape(block);
         if (EDDY_SHAPE_KIND(shape) != EDDY_BLOCK_NODE || EDDY_SHAPE_BITS(shape) != EDDY_HASH_BITS ||
             EDDY_SHAPE_SHIFT(shape) != place->shift || place->shift > 63) {
             return damaged(v, place->cell);
@@ -90,7 +111,7 @@ int64_t eddy_stream_locate(const struct eddy_view *v, eddy_bytes name, uint64_t 
 
 int64_t eddy_stream_find(const struct eddy_view *v, eddy_bytes name, uint64_t hash) {
     struct eddy_stream_place place;
-    return eddy_stream_locate(v, name, hash, &place);
+    return eddy_keyed_locate(v, EDDY_BLOCK_STREAM, name, hash, &place);
 }
 
 void eddy_stream_init(struct eddy_shm_stream *s, eddy_bytes name, uint64_t hash, uint64_t number) {
@@ -169,6 +190,13 @@ bool eddy_stream_block_linked(const struct eddy_view *v, uint64_t off) {
     uint64_t shape = eddy_trie_shape(&node->block);
     if (EDDY_SHAPE_KIND(shape) == EDDY_BLOCK_STREAM) {
         return stream_linked(v, off);
+    }
+    if (EDDY_SHAPE_KIND(shape) == EDDY_BLOCK_ENTRY) {
+        struct eddy_shm_keyed *k = eddy_keyed_at(a, off);
+        struct eddy_stream_place place;
+        /* [streams.R9] relaxed: of a private or linked entry, constant since it was filled */
+        return k && eddy_keyed_locate(v, EDDY_BLOCK_ENTRY, eddy_keyed_name(k),
+                                      eddy_ld_rlx(&k->hash), &place) == (int64_t)off;
     }
     if (EDDY_SHAPE_KIND(shape) == EDDY_BLOCK_LIMITS) {
         return eddy_view_load(v, &a->super->limits_root) == off;

@@ -9,6 +9,16 @@
 /* The hash of a name in this store, of which the trie uses the bits. */
 uint64_t eddy_stream_hash(const struct eddy_arena *arena, eddy_bytes name);
 
+/* What has a name: a descriptor, or another entry. */
+static inline unsigned eddy_keyed_kind(const struct eddy_shm_keyed *k) {
+    return EDDY_SHAPE_KIND(eddy_trie_shape(&k->block));
+}
+
+static inline bool eddy_keyed_is(const struct eddy_shm_block *block) {
+    unsigned kind = EDDY_SHAPE_KIND(eddy_trie_shape(block));
+    return kind == EDDY_BLOCK_STREAM || kind == EDDY_BLOCK_ENTRY;
+}
+
 /* The descriptor of a name: its offset, 0 if there is none, or EDDY_ECORRUPT. */
 int64_t eddy_stream_find(const struct eddy_view *view, eddy_bytes name, uint64_t hash);
 
@@ -20,9 +30,13 @@ struct eddy_stream_place {
     unsigned shift;  /* bits of the hash that are used up */
 };
 
-/* As eddy_stream_find(); if the name is not there, *place says where it would go. */
-int64_t eddy_stream_locate(const struct eddy_view *view, eddy_bytes name, uint64_t hash,
-                           struct eddy_stream_place *place);
+/* What has this name, and is of this kind: its offset, and *place has the cell that leads to it; or
+ * 0, and *place says where it would go; or EDDY_ECORRUPT. */
+int64_t eddy_keyed_locate(const struct eddy_view *view, unsigned kind, eddy_bytes name,
+                          uint64_t hash, struct eddy_stream_place *place);
+/* What has a name at off, checked so far that it may be read: NULL if there cannot be anything. */
+struct eddy_shm_keyed *eddy_keyed_at(struct eddy_arena *arena, uint64_t off);
+eddy_bytes eddy_keyed_name(const struct eddy_shm_keyed *keyed);
 
 /* The descriptor at off, checked so far that it may be read: NULL if there cannot be one. */
 struct eddy_shm_stream *eddy_stream_at(struct eddy_arena *arena, uint64_t off);

@@ -70,9 +70,11 @@ static uint32_t take(struct eddy_thread *t, uint64_t *from, uint64_t *keep, uint
 
 static int trim_some(struct eddy_thread *t, const uint32_t *idx, uint32_t n, uint64_t *bytes) {
     bool may = nobody_looks(t);
-    int r = 0;
+    int r = may ? 0
+                : eddy_error_set(EDDY_EAGAIN, "a thread stands still inside the store, and may be "
+                                              "reading what would be given back: try again");
     for (uint32_t i = 0; i < n; i++) {
-        int one = eddy_extent_end_emptying(t->arena, idx[i], may && r == 0);
+        int one = eddy_extent_end_emptying(t->arena, idx[i], r == 0);
         r = one < 0 ? one : r;
         *bytes += one == 1 ? EDDY_EXTENT_SIZE : 0;
     }

@@ -6,6 +6,7 @@
 
 #include "append.h"
 #include "error.h"
+#include "keys.h"
 #include "upkeep.h"
 
 static int refuse_event(const eddy_new_event *e, bool with_data);
@@ -256,6 +257,17 @@ int eddy_tx_reserve(eddy_tx *tx, eddy_bytes stream, const eddy_new_event *event,
     }
     *data = NULL;
     return append(tx, stream, event, data);
+}
+
+int eddy_tx_put(eddy_tx *tx, eddy_bytes name, const struct eddy_batch_put *put) {
+    struct eddy_context *c;
+    int r = enter(tx, &c);
+    if (r < 0) {
+        return r;
+    }
+    struct eddy_batch_put one = *put;
+    one.hash = eddy_key_hash(&tx->store->arena, name);
+    return eddy_batch_put(&tx->batch, name, &one);
 }
 
 int eddy_tx_expect(eddy_tx *tx, eddy_bytes stream, int64_t expected) {

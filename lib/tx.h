@@ -16,4 +16,7 @@ struct eddy_tx {
 
 /* Adds to an open transaction what it is to remove (enum in batch.h). */
 int eddy_tx_cut(eddy_tx *tx, eddy_bytes stream, unsigned kind, uint64_t version);
+/* Adds a checkpoint to be set or deleted. */
+int eddy_tx_put(eddy_tx *tx, eddy_bytes name, const struct eddy_batch_put *put);
+
 #endif

@@ -125,6 +125,9 @@ int eddy_upkeep_commit(struct eddy_context *c, struct eddy_batch *b, int64_t now
     /* It is committed: an error of what follows is none of it, and is found again by who is next. */
     if (r == 0 && (result->removed > 0 || c->plan.condemned.count > 0 || b->cuts.count > 0)) {
         after_cuts(c, b);
+        if (b->cuts.count > 0) {
+            (void)tidy(c, ENOUGH); /* names that are too many by this */
+        }
         if (eddy_reclaim_backlog(c->thread.arena) >= ENOUGH) {
             (void)eddy_reclaim_floor(&c->reclaim, SLICE + result->removed);
             (void)tidy(c, ENOUGH);
@@ -140,6 +143,11 @@ int eddy_upkeep_backlog(struct eddy_context *c) {
     int r = eddy_reclaim_floor(&c->reclaim, UINT64_MAX);
     eddy_grace_free(&c->reclaim.grace, true);
     return r;
+}
+
+int eddy_upkeep_settle(struct eddy_context *c) {
+    int r = eddy_upkeep_backlog(c);
+    return r < 0 ? r : tidy_all(c);
 }
 
 int eddy_upkeep_totals(struct eddy_context *c, struct eddy_ring_copy *now, eddy_limits *limits) {
@@ -333,9 +341,6 @@ int eddy_maintain(eddy_store *store, uint32_t flags, eddy_maintained *done) {
         return r;
     }
     r = flags & EDDY_TRIM ? eddy_trim(&c->thread, TRIM_KEEP, &m.trimmed) : 0;
-    if (r < 0) {
-        return r;
-    }
     m.events = k->events - before.events;
     m.extents = k->grace.freed_extents - before.grace.freed_extents;
     m.nodes = k->grace.freed_blocks - before.grace.freed_blocks;
@@ -349,7 +354,7 @@ int eddy_maintain(eddy_store *store, uint32_t flags, eddy_maintained *done) {
         }
         *done = m;
     }
-    return 0;
+    return r < 0 ? r : 0;
 }
 
 int eddy_upkeep_expire(struct eddy_context *c) {

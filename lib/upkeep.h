@@ -14,6 +14,8 @@ int eddy_upkeep_commit(struct eddy_context *context, struct eddy_batch *batch, i
 int eddy_upkeep_expire(struct eddy_context *context);
 /* Takes back all that waits. 0 or an error. */
 int eddy_upkeep_backlog(struct eddy_context *context);
+/* The same, and removes the streams that it finds emptied. */
+int eddy_upkeep_settle(struct eddy_context *context);
 
 /* The totals of now, and, if limits is not NULL, the limits that are set. Works with any handle. */
 int eddy_upkeep_totals(struct eddy_context *context, struct eddy_ring_copy *now,

@@ -15,7 +15,7 @@ static void print_text(struct out *out, const struct removal *r, bool dry_run) {
         out_printf(out, ", %llu streams", (unsigned long long)r->streams);
     }
     if (r->what & REMOVAL_NAMES && r->names_unknown) {
-        OUT_LITERAL(out, ", the names of removed streams");
+        OUT_LITERAL(out, ", ? names (known when it is done)");
     } else if (r->what & REMOVAL_NAMES) {
         out_printf(out, ", %llu names", (unsigned long long)r->names);
     }

@@ -175,6 +175,7 @@ static const struct steps_op removal_ops[] = {
      .commits = 1,
      .removes = 16},
     {.name = "truncation over several leaves",
+     .lengthy = true,
      .prepare = prepare_150,
      .act = operations_truncate_145,
      .commits = 1,

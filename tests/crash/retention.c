@@ -21,17 +21,22 @@ static int limit(eddy_store *store, const eddy_limits *given) {
     return eddy_limits_set(store, &limits, NULL);
 }
 
-static void prepare_200(struct steps_stage *s) {
-    for (int i = 0; i < 4; i++) {
+static void prepare_100(struct steps_stage *s) {
+    for (int i = 0; i < 2; i++) {
         operations_set_up(s->store, "old", 30);
         operations_set_up(s->store, "other", 20);
     }
 }
 
+static void prepare_200(struct steps_stage *s) {
+    prepare_100(s);
+    prepare_100(s);
+}
+
 /* Of what is there, more than a half has gone. */
 static void prepare_holes(struct steps_stage *s) {
-    prepare_200(s);
-    CHECK_OK(eddy_truncate(s->store, eddy_str("old"), EDDY_ANY, 110, NULL));
+    prepare_100(s);
+    CHECK_OK(eddy_truncate(s->store, eddy_str("old"), EDDY_ANY, 40, NULL));
 }
 
 static void prepare_full(struct steps_stage *s) {
@@ -97,6 +102,7 @@ static int act_70(struct steps_stage *s) {
 
 static const struct steps_op limit_ops[] = {
     {.name = "limit of events, set",
+     .lengthy = true,
      .prepare = prepare_200,
      .act = act_limit_events,
      .commits = 1,
@@ -106,7 +112,7 @@ static const struct steps_op limit_ops[] = {
      .prepare = prepare_holes,
      .act = act_limit_events,
      .commits = 1,
-     .removes = 70,
+     .removes = 40,
      .alone = true},
     {.name = "another limit",
      .prepare = prepare_full,
@@ -119,6 +125,7 @@ static const struct steps_op limit_ops[] = {
      .events = 1,
      .removes = 1},
     {.name = "batch under a limit of events",
+     .lengthy = true,
      .prepare = prepare_full,
      .act = act_70,
      .events = 70,
@@ -130,6 +137,7 @@ static const struct steps_op limit_ops[] = {
      .events = 1,
      .removes = 1},
     {.name = "batch under a limit of a stream's events",
+     .lengthy = true,
      .prepare = prepare_full_streams,
      .act = act_70,
      .events = 70,
@@ -248,14 +256,17 @@ static void ready_not(struct steps_stage *s) {
 static const struct steps_op maintain_ops[] = {
     {.name = "eddy_maintain with nothing to do", .prepare = prepare_150, .act = act_maintain},
     {.name = "eddy_maintain of events below the floor",
+     .lengthy = true,
      .prepare = prepare_floor,
      .ready = ready_member,
      .act = act_maintain},
     {.name = "eddy_maintain of a stream's events",
+     .lengthy = true,
      .prepare = prepare_cuts,
      .ready = ready_member,
      .act = act_maintain},
     {.name = "eddy_maintain of blocks that the dead retired",
+     .lengthy = true,
      .prepare = prepare_retired,
      .ready = ready_member,
      .act = act_maintain},
@@ -276,6 +287,7 @@ static const struct steps_op maintain_ops[] = {
      .ready = ready_member,
      .act = act_maintain},
     {.name = "eddy_maintain of a little of many streams",
+     .lengthy = true,
      .prepare = prepare_little,
      .ready = ready_member,
      .act = act_maintain},

@@ -57,6 +57,7 @@ struct steps_op {
     uint32_t hash_keep;                         /* bits of the hash of names; 0: all */
     uint32_t members;                           /* 0: STEPS_MEMBERS */
     bool crowded; /* nobody can come while those who are there stand still */
+    bool lengthy; /* in the long form only */
     bool alone;   /* nobody else may interfere: its result depends on the state before */
 };
 

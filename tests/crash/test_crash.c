@@ -51,12 +51,13 @@ static void trace(void (*fn)(void *arg), void *arg, const char *title) {
 
 static bool chosen(const struct steps_op *op) {
     const char *only = getenv("EDDY_STEPS_ONLY");
-    return !steps_report->forbidden && (!only || strstr(op->name, only));
+    return !steps_report->forbidden && (!only || strstr(op->name, only)) &&
+           (!op->lengthy || only || is_long());
 }
 
 static void walk_group(void *arg) {
     const struct operations *group = arg;
-    struct steps_plan plan = {.first = 60, .stride = 5, .away_max = STEPS_AWAY};
+    struct steps_plan plan = {.first = 40, .stride = 8, .away_max = STEPS_AWAY};
     if (is_long()) {
         plan = (struct steps_plan){.stride = 1, .both = true};
     }
@@ -145,8 +146,9 @@ static void visit_groups(steps_visitor visitor, bool killed, const struct steps_
         for (size_t i = 0; i < groups[g]->count; i++) {
             const struct steps_op *op = &groups[g]->at[i];
             struct steps_points points = *sample;
-            points.from += i * 3;
-            if (chosen(op) && (!visitor || (!op->alone && (is_long() || (i + g) % 2 == 0)))) {
+            points.from += is_long() ? i * 3 : i;
+            bool turn = is_long() || (i + g) % (visitor ? 3 : 2) == 0;
+            if (chosen(op) && turn && !(visitor && op->alone)) {
                 visit(op, &points, visitor, killed);
             }
         }
@@ -155,7 +157,7 @@ static void visit_groups(steps_visitor visitor, bool killed, const struct steps_
 
 static void kill_some(void *arg) {
     (void)arg;
-    const struct steps_points sample = {.from = 5, .stride = is_long() ? 7 : 50, .count = 1};
+    const struct steps_points sample = {.from = 5, .stride = is_long() ? 7 : 1, .count = 1};
     visit_groups(NULL, true, &sample);
 }
 
@@ -165,7 +167,7 @@ Test(crash, really_killed_at_a_sample_of_instructions, .timeout = 3600) {
 
 static void stop_some(void *arg) {
     (void)arg;
-    const struct steps_points sample = {.from = 2, .stride = is_long() ? 1 : 9, .count = 4};
+    const struct steps_points sample = {.from = 2, .stride = is_long() ? 1 : 7, .count = 3};
     visit_groups(operations_hundred, false, &sample);
 }
 
@@ -173,15 +175,15 @@ Test(crash, others_append_a_hundred_while_one_stands_still_anywhere, .timeout = 
     trace(stop_some, NULL, "stops");
 }
 
-/* In short, one operation in three; at length, all, each of its points alone. */
+/* In short, one operation in six; at length, all, each of its points alone. */
 static void drop_some(void *arg) {
     bool killed = *(bool *)arg;
-    size_t turn = killed;
+    size_t turn = killed ? 3 : 0;
     for (size_t g = 0; g < GROUPS; g++) {
         for (size_t i = 0; i < groups[g]->count; i++) {
             const struct steps_op *op = &groups[g]->at[i];
-            struct steps_points points = {.from = 3 + i * 2, .stride = 11, .count = 3};
-            if (chosen(op) && !op->crowded && (turn++ % 3 == 0 || is_long())) {
+            struct steps_points points = {.from = 3 + i, .stride = 9, .count = 2};
+            if (chosen(op) && !op->crowded && (turn++ % 6 == 0 || is_long())) {
                 visit(op, &points, operations_drop, killed);
             }
         }

@@ -560,6 +560,7 @@ struct scan {
     uint64_t life; /* generation of the extent */
     unsigned count;
     unsigned taken; /* blocks that are not free */
+    bool left;      /* there is more to do than can be done now */
     int result;
 };
 
@@ -586,8 +587,10 @@ static void scan_block(void *arg, uint64_t off, uint64_t state, unsigned class_)
         !is_still(k->r, off, k->life << 32 | EDDY_STATE_GEN(state))) {
         return;
     }
-    if (!linked ||
-        (kind == EDDY_BLOCK_STREAM && has_cut((const struct eddy_shm_stream *)(void *)b))) {
+    bool cut = kind == EDDY_BLOCK_STREAM && has_cut((const struct eddy_shm_stream *)(void *)b);
+    if (!linked && !cut && k->r->grace.blocks == EDDY_GRACE_BLOCKS) {
+        k->left = true; /* it could not be retired, since somebody is stopped */
+    } else if (!linked || cut) {
         if (!is_full(k)) {
             k->tags[k->count] = k->life << 32 | EDDY_STATE_GEN(state);
             k->noted[k->count++] = off;
@@ -616,6 +619,9 @@ static int scan_nodes(struct eddy_reclaim *r, uint32_t idx) {
             k.result = eddy_reclaim_block(r, k.noted[i], k.tags[i]);
         }
     } while (k.result >= 0 && is_full(&k) && ++rounds < SCAN_ROUNDS);
+    if (k.left) {
+        eddy_grace_due(r->thread->arena);
+    }
     if (k.taken == 0) {
         /* Its blocks were freed by the sweep of who died, or are not counted any more. */
         eddy_grace_extent(&r->grace, idx);

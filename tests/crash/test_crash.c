@@ -57,7 +57,7 @@ static bool chosen(const struct steps_op *op) {
 
 static void walk_group(void *arg) {
     const struct operations *group = arg;
-    struct steps_plan plan = {.first = 40, .stride = 8, .away_max = STEPS_AWAY};
+    struct steps_plan plan = {.first = 30, .stride = 12, .away_max = STEPS_AWAY};
     if (is_long()) {
         plan = (struct steps_plan){.stride = 1, .both = true};
     }
@@ -147,7 +147,7 @@ static void visit_groups(steps_visitor visitor, bool killed, const struct steps_
             const struct steps_op *op = &groups[g]->at[i];
             struct steps_points points = *sample;
             points.from += is_long() ? i * 3 : i;
-            bool turn = is_long() || (i + g) % (visitor ? 3 : 2) == 0;
+            bool turn = is_long() || (i + g) % (visitor ? 4 : 3) == 0;
             if (chosen(op) && turn && !(visitor && op->alone)) {
                 visit(op, &points, visitor, killed);
             }

@@ -227,6 +227,7 @@ void removal_keep(struct removal *r, uint64_t events) {
     CHECK_EQ(dropped.events, n);
     CHECK_EQ(dropped.bytes, bytes);
     CHECK_EQ(dropped.streams, drop_emptied(r));
+    CHECK_EQ(preview.streams, dropped.streams);
     CHECK_OK(eddy_limits_set(r->store, &none, NULL));
 }
 

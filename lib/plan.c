@@ -339,6 +339,7 @@ static void remember(struct eddy_plan *p, struct eddy_trie_leaf *near, uint64_t 
     near->off = off_of(p, leaf);
     near->tag = eddy_block_tag(p->thread->arena, near->off);
     near->base = number & ~(uint64_t)(EDDY_TRIE_SLOTS - 1);
+    near->era = 0;
 }
 
 static int numbers_under(struct eddy_plan *p, eddy_word *root, bool root_private,

@@ -114,8 +114,7 @@ static size_t fetch_leaf(struct eddy_reader *r, eddy_event *events, size_t max) 
     const struct eddy_shm_node *node = eddy_arena_raw(a, leaf->off);
     size_t n = 0;
     while (n < max && f.end - f.at > 2 * FETCH_NAMES &&
-           fetch_one(a, r->instant.view.span, &f, &node->slot[k + n], number + n,
-                     &events[n])) {
+           fetch_one(a, r->instant.view.span, &f, &node->slot[k + n], number + n, &events[n])) {
         n++;
     }
     return n;

@@ -145,7 +145,7 @@ static int facts_of(struct eddy_store *s, struct eddy_context *c, eddy_bytes nam
     eddy_instant_renew(&now, &c->thread);
     eddy_rcu_enter(&c->thread.span);
     for (int tries = 0; (r = eddy_instant_take(&now, &c->thread)) == 0; tries++) {
-        int64_t found = !off                                  ? eddy_stream_find(&now.view, name, hash)
+        int64_t found = !off ? eddy_stream_find(&now.view, name, hash)
                         : eddy_view_holds(&now.view, off, tag) ? (int64_t)off
                                                                : 0; /* forgotten */
         r = found < 0    ? (int)found

@@ -82,8 +82,8 @@ static void forget(struct unit_member *m, const char *stream) {
 static void reads(eddy_reader *r, uint64_t count) {
     eddy_event e;
     for (uint64_t v = 1; v <= count; v++) {
-        cr_assert_eq(eddy_reader_next(r, &e), EDDY_EVENT, "version %llu: %s",
-                     (unsigned long long)v, eddy_errmsg());
+        cr_assert_eq(eddy_reader_next(r, &e), EDDY_EVENT, "version %llu: %s", (unsigned long long)v,
+                     eddy_errmsg());
         cr_assert_eq(e.version, v);
     }
     cr_assert_eq(eddy_reader_next(r, &e), EDDY_CAUGHT_UP);

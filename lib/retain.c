@@ -334,15 +334,19 @@ static int limit_streams(struct eddy_plan *p, const struct eddy_batch *b, const 
     bool drop = (l->flags & EDDY_DROP_STREAMS) != 0;
     int r = check_limit("streams", l->streams, drop, t->after.streams + more, more);
     int looks = 0;
+    bool found = false;
     uint64_t number = p->first_stream;
     while (r == 0 && drop && l->streams != 0 && t->after.streams + more > l->streams) {
         r = drop_first_stream(p, b, t, &number, &looks);
         if (r == 0) {
             /* Those before our hint may have been written again: next time from the start. */
-            p->first_stream = t->more ? number - 1 : 0;
+            p->first_stream = !t->more ? 0 : found ? p->first_stream : number - 1;
             return 0;
         }
-        p->first_stream = number - 1;
+        if (!found) {
+            p->first_stream = number - 1; /* of the first: this may not be committed */
+            found = true;
+        }
         r = r < 0 ? r : 0;
     }
     return r;

@@ -47,13 +47,27 @@ void eddy_grace_due(struct eddy_arena *a) {
     (void)eddy_add_ar(&a->super->dues, UINT64_C(1));
 }
 
-bool eddy_grace_room(struct eddy_grace *g) {
+/* Somebody who is stopped may hold all that we have: the oldest half is left to others, else what was
+ * born later, which he does not hold, could never be retired. */
+static void make_room(struct eddy_grace *g) {
+    enum { HALF = EDDY_GRACE_BLOCKS / 2 };
+    for (uint32_t i = 0; i < HALF; i++) {
+        eddy_grace_disown(g->thread->arena, g->block[i]);
+    }
+    memmove(g->block, g->block + HALF, (g->blocks - HALF) * sizeof g->block[0]);
+    g->blocks -= HALF;
+    eddy_grace_due(g->thread->arena);
+}
+
+void eddy_grace_room(struct eddy_grace *g) {
     if (g->blocks == 0) {
         /* [grace.R8] relaxed: ours; before the first block is retired in our name, so that our sweeper
          * looks for them. On the way to that stands a fence. */
         eddy_st_rlx(&g->thread->slot->retiring, 1);
     }
-    return g->blocks < EDDY_GRACE_BLOCKS;
+    if (g->blocks == EDDY_GRACE_BLOCKS) {
+        make_room(g);
+    }
 }
 
 void eddy_grace_block(struct eddy_grace *g, uint64_t off) {
@@ -308,11 +322,13 @@ void eddy_grace_extent(struct eddy_grace *g, uint32_t idx) {
     if (g->extents == EDDY_GRACE_EXTENTS) {
         free_noted(g);
     }
-    if (g->extents < EDDY_GRACE_EXTENTS) {
-        g->extent[g->extents++] = idx;
-    } else {
-        eddy_grace_due(g->thread->arena); /* all of them are pinned */
+    if (g->extents == EDDY_GRACE_EXTENTS) {
+        /* All of them are pinned: the oldest is left to a scan, so that others may go. */
+        g->extents--;
+        memmove(g->extent, g->extent + 1, g->extents * sizeof g->extent[0]);
+        eddy_grace_due(g->thread->arena);
     }
+    g->extent[g->extents++] = idx;
 }
 
 /* A fence costs microseconds, and what somebody holds back who is stopped stays for ever: so it is looked

@@ -96,10 +96,7 @@ static bool condemn(struct eddy_shm_block *b) {
 static void retire(struct eddy_reclaim *r, uint64_t off) {
     struct eddy_arena *a = r->thread->arena;
     struct eddy_shm_block *b = eddy_arena_raw(a, off);
-    if (!eddy_grace_room(&r->grace)) {
-        eddy_grace_due(a); /* it stays condemned */
-        return;
-    }
+    eddy_grace_room(&r->grace);
     /* [reclaim.C2] acquire: pairs with [reclaim.P1], [grace.P2] */
     uint64_t was = eddy_ld_acq(&b->state);
     if (EDDY_STATE_OF(was) != EDDY_CONDEMNED) {

@@ -314,6 +314,12 @@ int eddy_directory_add(struct eddy_directory *d, const struct eddy_view *v, cons
     return settle(d, v->arena);
 }
 
+void eddy_directory_unsort(struct eddy_directory *d) {
+    d->sorted.main_count = 0;
+    d->sorted.late_count = 0;
+    d->known = 0;
+}
+
 static size_t keep_those_there(const struct eddy_view *v, struct named *at, size_t count) {
     size_t kept = 0;
     for (size_t i = 0; i < count; i++) {

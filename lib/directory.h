@@ -35,6 +35,8 @@ int eddy_directory_add(struct eddy_directory *directory, const struct eddy_view 
  * eddy_directory_lock(). */
 void eddy_directory_purge(struct eddy_directory *directory, const struct eddy_view *view,
                           uint64_t forgotten);
+/* Forgets all sorted names: they are collected anew. Under eddy_directory_lock(). */
+void eddy_directory_unsort(struct eddy_directory *directory);
 void eddy_directory_lock(struct eddy_directory *directory);
 void eddy_directory_unlock(struct eddy_directory *directory);
 /* Copies up to limit offsets of descriptors whose names come after `after` (not: from, if

@@ -218,7 +218,8 @@ eddy_event_read_inline(const struct eddy_view *v, const eddy_word *slot, uint64_
     uint64_t size = eddy_event_piece_size(a, e, ref - within);
     if (EDDY_STATE_OF(state) < EDDY_OWNED || EDDY_STATE_OF(state) > EDDY_SEALED ||
         within + sizeof h > size) {
-        return eddy_event_damaged(ref);
+        /* Or the event has come back to where it was before: the state is of between. */
+        return eddy_event_same(e, EDDY_STATE_GEN(state)) ? eddy_event_damaged(ref) : 0;
     }
     const unsigned char *at = eddy_arena_raw(a, ref);
     eddy_event_load_header((const struct eddy_shm_event *)(const void *)at, &h);

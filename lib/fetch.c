@@ -24,9 +24,11 @@ struct fetch {
     uint64_t version;
 };
 
-static bool fetch_name(struct fetch *f, struct eddy_arena *a, uint64_t desc) {
-    const struct eddy_shm_stream *s = eddy_stream_at(a, desc);
-    if (!s) {
+static bool fetch_name(struct fetch *f, const struct eddy_view *v, uint64_t desc) {
+    const struct eddy_shm_stream *s = eddy_stream_at(v->arena, desc);
+    /* Covered from now on, so that the name is good for the events that follow; a younger one is left
+     * to the general way. */
+    if (!s || !eddy_view_covers(v, &s->block)) {
         return false;
     }
     eddy_bytes name = eddy_stream_name(s);
@@ -63,10 +65,10 @@ static inline eddy_bytes fetch_id(struct fetch *f, uint64_t version) {
 }
 
 /* The event in a slot of the leaf: true, or it is left to the general way. */
-static inline bool fetch_one(struct eddy_arena *a, struct fetch *f, const eddy_word *slot,
-                             uint64_t number, eddy_event *event) {
+static inline bool fetch_one(struct eddy_arena *a, struct eddy_span *span, struct fetch *f,
+                             const eddy_word *slot, uint64_t number, eddy_event *event) {
     /* Nothing lies over what is loaded: the handle has slots. */
-    const struct eddy_view v = {.arena = a, .span = NULL, .overlay = NULL};
+    const struct eddy_view v = {.arena = a, .span = span, .overlay = NULL};
     struct eddy_event_more more = {0};
     /* [fetch.R1] relaxed: where the event after the next will be looked for; the slot behind the
      * leaf's last is no more than a place that is not fetched */
@@ -80,7 +82,7 @@ static inline bool fetch_one(struct eddy_arena *a, struct fetch *f, const eddy_w
         return false;
     }
     f->at += more.bytes - sizeof(struct eddy_shm_event);
-    if ((more.stream != f->desc || f->desc == 0) && !fetch_name(f, a, more.stream)) {
+    if ((more.stream != f->desc || f->desc == 0) && !fetch_name(f, &v, more.stream)) {
         return false;
     }
     event->stream = f->name;
@@ -112,7 +114,7 @@ static size_t fetch_leaf(struct eddy_reader *r, eddy_event *events, size_t max) 
     const struct eddy_shm_node *node = eddy_arena_raw(a, leaf->off);
     size_t n = 0;
     while (n < max && f.end - f.at > 2 * FETCH_NAMES &&
-           fetch_one(a, &f, &node->slot[k + n], number + n, &events[n])) {
+           fetch_one(a, r->instant.view.span, &f, &node->slot[k + n], number + n, &events[n])) {
         n++;
     }
     return n;

@@ -180,22 +180,26 @@ static int describe(const struct eddy_view *v, uint64_t off, eddy_stream_facts *
     return r < 0 ? r : offset_of(v, d, f->count ? f->version : 0, &f->last_offset);
 }
 
-/* Facts of the stream at off, or of the name if off is 0: as of one instant. */
+/* Facts of the stream at off, of the life that tag says, or of the name if off is 0: as of one
+ * instant. */
 static int facts_of(struct eddy_store *s, struct eddy_context *c, eddy_bytes name, uint64_t off,
-                    eddy_stream_facts *f) {
+                    uint64_t tag, eddy_stream_facts *f) {
     struct eddy_instant now = {0};
     uint64_t hash = off ? 0 : eddy_stream_hash(&s->arena, name);
     int r;
     eddy_instant_renew(&now, &c->thread);
     eddy_rcu_enter(&c->thread.span);
     for (int tries = 0; (r = eddy_instant_take(&now, &c->thread)) == 0; tries++) {
-        int64_t found = off ? (int64_t)off : eddy_stream_find(&now.view, name, hash);
+        int64_t found = !off ? eddy_stream_find(&now.view, name, hash)
+                        : eddy_view_holds(&now.view, off, tag) ? (int64_t)off
+                                                               : 0; /* forgotten */
         r = found < 0    ? (int)found
             : found == 0 ? EDDY_ENOENT
                          : describe(&now.view, (uint64_t)found, f);
         /* Else it may be a mixture of two states, damage included. Where others commit without a
          * pause, numbers that only grow have to do. */
-        if (eddy_instant_holds(&now, &c->thread) || (tries > FACTS_TRIES && r == 0)) {
+        if (eddy_instant_holds(&now, &c->thread) ||
+            (tries > FACTS_TRIES && r == 0 && eddy_instant_sound(&now, &c->thread))) {
             break;
         }
     }
@@ -213,7 +217,7 @@ int eddy_stream_info(eddy_store *s, eddy_bytes name, eddy_stream_facts *facts) {
     }
     r = r < 0 ? r : eddy_upkeep_expire(c);
     if (r == 0) {
-        r = facts_of(s, c, name, 0, &f);
+        r = facts_of(s, c, name, 0, 0, &f);
     }
     if (r == EDDY_ENOENT) {
         return eddy_error_set(EDDY_ENOENT, "there is no stream '%.*s'", (int)name.len,
@@ -277,28 +281,59 @@ static int sort_names(struct eddy_store *s, struct eddy_instant *now) {
     return r;
 }
 
-/* A page of descriptors, as of now, and the name of its last one. */
+/* A page of descriptors: their offsets, and behind them the tags of their lives. */
+static int64_t page_at(struct eddy_store *s, struct eddy_instant *now, eddy_bytes prefix,
+                       eddy_bytes after, size_t limit, uint64_t **offs) {
+    int64_t n = sort_names(s, now);
+    if (n == 0) {
+        n = eddy_directory_page(s->directory, &now->view, prefix, after, limit, offs);
+    }
+    if (n > 0) {
+        uint64_t *both = realloc(*offs, 2 * (size_t)n * sizeof *both);
+        if (!both) {
+            return eddy_error_set(EDDY_ENOMEM, "no memory for the list of streams");
+        }
+        *offs = both;
+        for (int64_t i = 0; i < n; i++) {
+            both[n + i] = eddy_block_tag(&s->arena, both[i]);
+        }
+    }
+    return n;
+}
+
+/* A page of descriptors, as of now, and the name of its last one. The lock comes first, so that our
+ * span covers all names that others have noted before. */
 static int64_t page(struct eddy_store *s, struct eddy_context *c, eddy_bytes prefix,
                     eddy_bytes after, size_t limit, uint64_t **offs, unsigned char *last,
                     eddy_bytes *last_name) {
     struct eddy_instant now = {0};
+    unsigned char name[EDDY_STREAM_MAX];
+    size_t len = 0;
+    int64_t n;
+    eddy_directory_lock(s->directory);
     eddy_instant_renew(&now, &c->thread);
     eddy_rcu_enter(&c->thread.span);
-    int64_t n = eddy_instant_take(&now, &c->thread);
-    eddy_directory_lock(s->directory);
-    if (n == 0) {
-        n = sort_names(s, &now);
-    }
-    if (n == 0) {
-        n = eddy_directory_page(s->directory, &now.view, prefix, after, limit, offs);
+    while ((n = eddy_instant_take(&now, &c->thread)) == 0) {
+        n = page_at(s, &now, prefix, after, limit, offs);
+        if (n > 0) {
+            eddy_bytes of_last = eddy_stream_name(eddy_arena_raw(&s->arena, (*offs)[n - 1]));
+            len = of_last.len;
+            eddy_copy_out(name, of_last.ptr, len);
+        }
+        if (eddy_instant_sound(&now, &c->thread)) {
+            break;
+        }
+        /* It may have been memory in its next use. */
+        eddy_directory_unsort(s->directory);
+        free(*offs);
+        *offs = NULL;
     }
     if (n > 0) {
-        eddy_bytes name = eddy_stream_name(eddy_arena_raw(&s->arena, (*offs)[n - 1]));
-        memmove(last, name.ptr, name.len);
-        *last_name = eddy_mem(last, name.len);
+        memcpy(last, name, len);
+        *last_name = eddy_mem(last, len);
     }
-    eddy_directory_unlock(s->directory);
     eddy_rcu_leave(&c->thread.span);
+    eddy_directory_unlock(s->directory);
     eddy_instant_fini(&now);
     return n;
 }
@@ -310,7 +345,7 @@ static int give_page(struct eddy_store *s, struct eddy_context *c, const uint64_
                      int64_t *calls) {
     for (int64_t i = 0; i < n; i++) {
         eddy_stream_facts f;
-        int r = facts_of(s, c, eddy_mem(NULL, 0), offs[i], &f);
+        int r = facts_of(s, c, eddy_mem(NULL, 0), offs[i], offs[n + i], &f);
         if (r == EDDY_ENOENT) {
             continue;
         }

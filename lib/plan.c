@@ -11,6 +11,8 @@
 
 #include "error.h"
 
+enum { CHAIN_MAX = 1 << 20 }; /* descriptors of one hash: a bound against damage */
+
 static int no_memory(void) {
     return eddy_error_set(EDDY_ENOMEM, "no memory for a transaction's notes");
 }
@@ -337,6 +339,7 @@ static void remember(struct eddy_plan *p, struct eddy_trie_leaf *near, uint64_t 
     near->off = off_of(p, leaf);
     near->tag = eddy_block_tag(p->thread->arena, near->off);
     near->base = number & ~(uint64_t)(EDDY_TRIE_SLOTS - 1);
+    near->era = 0;
 }
 
 static int numbers_under(struct eddy_plan *p, eddy_word *root, bool root_private,
@@ -611,7 +614,7 @@ static int collapse(struct eddy_plan *p, struct way *way, uint64_t seq) {
 /* The cell that leads to the descriptor: at the end of the way, or in one of the same hash. */
 static int find_cell(struct eddy_plan *p, const struct way *way, uint64_t off, eddy_word **cell) {
     *cell = way->cell[way->depth];
-    for (;;) {
+    for (int i = 0; i < CHAIN_MAX; i++) {
         struct eddy_shm_block *block;
         uint64_t value;
         int r = eddy_trie_follow(&p->view, *cell, EDDY_ENTRY_CLASS(0), &value, &block);
@@ -620,6 +623,7 @@ static int find_cell(struct eddy_plan *p, const struct way *way, uint64_t off, e
         }
         *cell = &((struct eddy_shm_keyed *)(void *)block)->collision;
     }
+    return gone(p, *cell);
 }
 
 int eddy_plan_unname(struct eddy_plan *p, uint64_t off, uint64_t seq) {

@@ -28,6 +28,7 @@ struct eddy_plan_known {
     uint64_t hash;
     uint64_t desc; /* 0: none */
     uint64_t desc_tag;
+    uint64_t era;    /* in which it was found to hold last: for append.c */
     uint64_t groups; /* that its appends wake */
     struct eddy_trie_leaf leaf;
 };

@@ -48,17 +48,19 @@ static inline int name_of(struct eddy_reader *r, struct eddy_arena *a, uint64_t 
     if (n->desc == desc && desc != 0 && eddy_block_tag(a, desc) == n->tag) {
         return 0;
     }
+    n->desc = 0;
     struct eddy_shm_stream *s = eddy_stream_at(a, desc);
     if (!s) {
         return eddy_error_set(EDDY_ECORRUPT, "an event's stream is damaged: run `eddy check`");
     }
+    /* Before the name: if the descriptor is used again meanwhile, what is noted is of no life. */
+    n->tag = eddy_block_tag(a, desc);
     eddy_bytes name = eddy_stream_name(s);
     eddy_copy_out(n->bytes, name.ptr, name.len);
     memcpy(r->id, n->bytes, name.len);
     r->id_version = 0;
     n->len = (uint32_t)name.len;
     n->desc = desc;
-    n->tag = eddy_block_tag(a, desc);
     return 0;
 }
 
@@ -101,10 +103,9 @@ static inline int load_event(struct eddy_reader *r, struct eddy_context *c, cons
         return got;
     }
     int n = name_of(r, a, more.stream);
-    if (n < 0) {
-        return n;
+    if (n == 0) {
+        give_name(r, event);
     }
-    give_name(r, event);
     bool gone = eddy_gone_event(&r->instant.view, event->offset, event->version, more.stream);
     /* [reader.F1] acquire fence: alone: the name and `first` were loaded before the slot is looked at
      * once more: its stream is what it was as long as the event has its memory */
@@ -112,7 +113,7 @@ static inline int load_event(struct eddy_reader *r, struct eddy_context *c, cons
     if (eddy_view_load(&r->instant.view, slot) != ref) {
         return AGAIN;
     }
-    return gone ? GONE : 1;
+    return gone ? GONE : n < 0 ? n : 1;
 }
 
 /* ---- numbers ---- */
@@ -142,6 +143,7 @@ static int find_stream(struct eddy_reader *r) {
     }
     r->desc = off;
     r->desc_tag = eddy_block_tag(a, off);
+    r->versions.off = 0; /* that leaf is of another stream, though it may be there still */
     /* [reader.R6] relaxed: constant since it was published */
     uint64_t number = eddy_ld_rlx(&stream_of(r)->number);
     if (r->number != 0 && r->number != number && r->started && !(r->select.flags & EDDY_BACKWARD)) {
@@ -386,7 +388,7 @@ static int before_gone(struct eddy_reader *r, uint64_t gone, uint64_t *low) {
     return 0;
 }
 
-/* Where to begin and to end, as of the instant that was taken. */
+/* Where to begin and to end, as of the instant that was taken: 0, 1 to take another, or an error. */
 static int start(struct eddy_reader *r, struct eddy_context *c) {
     const eddy_select *s = &r->select;
     bool by_stream = s->stream.len > 0;
@@ -397,6 +399,9 @@ static int start(struct eddy_reader *r, struct eddy_context *c) {
     int got = last_number(r, &last);
     if (got == 0) {
         got = last_gone(r, &gone);
+    }
+    if (!eddy_instant_sound(&r->instant, &c->thread)) {
+        return 1; /* it may have been memory in its next use, damage included */
     }
     if (got < 0) {
         return got;
@@ -439,6 +444,15 @@ static int start(struct eddy_reader *r, struct eddy_context *c) {
     return 0;
 }
 
+static int begin(struct eddy_reader *r, struct eddy_context *c) {
+    int got;
+    do {
+        got = eddy_instant_take(&r->instant, &c->thread);
+        got = got == 0 ? start(r, c) : got;
+    } while (got == 1); /* a read-only handle's tries are counted */
+    return got;
+}
+
 /* ---- going on ---- */
 
 static int end(struct eddy_reader *r) {
@@ -451,11 +465,17 @@ static int end(struct eddy_reader *r) {
 static int no_more(struct eddy_reader *r, struct eddy_context *c, uint64_t number) {
     int got = eddy_instant_take(&r->instant, &c->thread);
     uint64_t last = 0;
-    if (got == 0) {
-        got = last_number(r, &last);
-    }
+    uint64_t at = r->at;
     if (got < 0) {
         return got;
+    }
+    got = last_number(r, &last);
+    if (got < 0) {
+        /* Read-only: it may have been memory in its next use. */
+        return eddy_instant_sound(&r->instant, &c->thread) ? got : 1;
+    }
+    if (r->at != at) {
+        return 1; /* the stream was forgotten, and begins anew */
     }
     /* The stream's version was loaded behind the instant, and only grows: so at the instant, too,
      * there was no such number, and everything up to the head was in place. */
@@ -554,6 +574,9 @@ static int step(struct eddy_reader *r, struct eddy_context *c, eddy_event *event
         uint64_t number = back ? r->at - 1 : r->at + 1;
         bool beyond = back ? number <= r->bound : number > r->bound;
         int got = beyond ? NOTHING : look_at(r, c, number, event);
+        if (!back && r->at + 1 != number) {
+            continue; /* the stream was forgotten, and begins anew: with its first number */
+        }
         if (got == GONE) {
             pass_by(r, number, &lapse);
             continue;
@@ -589,10 +612,7 @@ static int next_inside(struct eddy_reader *r, struct eddy_context *c, eddy_event
         eddy_instant_renew(&r->instant, &c->thread);
     }
     if (!r->started) {
-        int got = eddy_instant_take(&r->instant, &c->thread);
-        if (got == 0) {
-            got = start(r, c);
-        }
+        int got = begin(r, c);
         if (got < 0) {
             return got;
         }

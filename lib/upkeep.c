@@ -17,20 +17,35 @@
 enum { ENOUGH = 64, SLICE = 256, SCAN_SLICE = 64, SCANS_MAX = 8, ROUNDS_MAX = 64 };
 enum { POLL_NS = 10000000, SPARSE_SLICE = 1024, TRIM_KEEP = 8 };
 
+/* How many versions of the stream were removed and are not yet buried. */
+static uint64_t waiting(struct eddy_context *c, const struct eddy_batch_stream *s) {
+    struct eddy_arena *a = c->thread.arena;
+    struct eddy_view v = {.arena = a, .span = &c->thread.span, .overlay = NULL};
+    uint64_t waits = 0;
+    /* It may be forgotten by now, and its memory be gone. */
+    eddy_rcu_enter(&c->thread.span);
+    if (s->desc != 0 && eddy_view_holds(&v, s->desc, s->desc_tag)) {
+        const struct eddy_shm_stream *d = eddy_arena_raw(a, s->desc);
+        /* [upkeep.R1] relaxed: only whether it is much; looked at again by who does it */
+        uint64_t done = eddy_ld_rlx(&d->reclaimed);
+        uint64_t first = eddy_ld_rlx(&d->first);
+        waits = first > done ? first - done : 0;
+    }
+    eddy_rcu_leave(&c->thread.span);
+    return waits;
+}
+
 /* What was cut off single streams: what this transaction removed of them, and what gathered. */
 static void after_cuts(struct eddy_context *c, const struct eddy_batch *b) {
-    struct eddy_arena *a = c->thread.arena;
     int r = 0;
     for (size_t i = 0; r == 0 && i + 1 < c->plan.condemned.count; i += 2) {
         r = eddy_reclaim_block(&c->reclaim, c->plan.condemned.at[i], c->plan.condemned.at[i + 1]);
     }
     for (uint32_t i = 0; r == 0 && i < b->streams.count; i++) {
-        uint64_t desc = b->streams.at[i].desc;
-        struct eddy_shm_stream *s = desc ? eddy_stream_at(a, desc) : NULL;
-        /* [upkeep.R1] relaxed: only whether it is much; looked at again by who does it */
-        uint64_t waits = s ? eddy_ld_rlx(&s->first) - eddy_ld_rlx(&s->reclaimed) : 0;
+        const struct eddy_batch_stream *s = &b->streams.at[i];
+        uint64_t waits = waiting(c, s);
         if (waits >= ENOUGH || (b->cuts.count > 0 && waits > 0)) {
-            r = eddy_reclaim_stream(&c->reclaim, desc, b->streams.at[i].desc_tag);
+            r = eddy_reclaim_stream(&c->reclaim, s->desc, s->desc_tag);
         }
     }
 }
@@ -163,8 +178,8 @@ int eddy_upkeep_totals(struct eddy_context *c, struct eddy_ring_copy *now, eddy_
     do {
         taken = eddy_instant_take(&i, &c->thread);
         r = taken == 0 && limits ? eddy_retain_load(&i.view, limits) : taken;
-        /* Else what was loaded may be a mixture of two states, damage included. */
-    } while (taken == 0 && !eddy_instant_holds(&i, &c->thread));
+        /* The limits are one block, which is covered; read-only it may have been used again. */
+    } while (taken == 0 && !eddy_instant_sound(&i, &c->thread));
     *now = i.now;
     eddy_rcu_leave(&c->thread.span);
     eddy_instant_fini(&i);
@@ -317,6 +332,15 @@ static int scan_all(struct eddy_reclaim *k) {
     return r;
 }
 
+/* Free extents that trimming leaves: what is used will change a little. */
+static uint64_t to_keep(struct eddy_context *c) {
+    struct eddy_arena *a = c->thread.arena;
+    uint64_t all = eddy_arena_reserved(a);
+    uint64_t free = eddy_extent_known_free(a);
+    uint64_t keep = (all > free ? all - free : 0) / 8;
+    return keep > TRIM_KEEP ? keep : TRIM_KEEP;
+}
+
 int eddy_maintain(eddy_store *store, uint32_t flags, eddy_maintained *done) {
     struct eddy_context *c;
     eddy_maintained m = {.size = sizeof m};
@@ -344,7 +368,7 @@ int eddy_maintain(eddy_store *store, uint32_t flags, eddy_maintained *done) {
     if (r < 0 && r != EDDY_EFULL) {
         return r;
     }
-    r = flags & EDDY_TRIM ? eddy_trim(&c->thread, TRIM_KEEP, &m.trimmed) : 0;
+    r = flags & EDDY_TRIM ? eddy_trim(&c->thread, to_keep(c), &m.trimmed) : 0;
     m.events = k->events - before.events;
     m.extents = k->grace.freed_extents - before.grace.freed_extents;
     m.nodes = k->grace.freed_blocks - before.grace.freed_blocks;

@@ -33,10 +33,10 @@ void eddy_grace_fini(struct eddy_grace *g) {
 
 void eddy_grace_disown(struct eddy_arena *a, uint64_t off) {
     struct eddy_shm_block *b = eddy_arena_raw(a, off);
-    /* [grace.C5] acquire: pairs with [reclaim.P2] */
+    /* [grace.C5] acquire: pairs with [prune.P2] */
     uint64_t was = eddy_ld_acq(&b->state);
     uint64_t now = EDDY_STATE(EDDY_STATE_GEN(was), EDDY_CONDEMNED, 0);
-    /* [grace.P2] acq_rel: pairs with [reclaim.C2]. Anybody may retire it, later. */
+    /* [grace.P2] acq_rel: pairs with [prune.C2]. Anybody may retire it, later. */
     if (EDDY_STATE_OF(was) == EDDY_RETIRED) {
         (void)eddy_cas_ar(&b->state, &was, now);
     }
@@ -163,7 +163,7 @@ static void free_blocks(struct eddy_grace *g) {
             g->block[kept++] = g->block[i];
             continue;
         }
-        /* [grace.C3] acquire: pairs with [reclaim.P2] */
+        /* [grace.C3] acquire: pairs with [prune.P2] */
         eddy_block_free(a, g->block[i], eddy_ld_acq(&b->state));
         g->freed_blocks++;
         offer_nodes(g, g->block[i]);

@@ -412,8 +412,9 @@ static int limit_streams(struct eddy_plan *p, const struct eddy_batch *b, const 
     int r = written > l->streams ? refuse("streams", l->streams, 0, written) : 0;
     r = r < 0 ? r : check_limit("streams", l->streams, drop, t->after.streams + more, more);
     int looks = 0;
-    uint64_t number = p->first_stream; /* where the last one stopped, if it had looked at too many */
-    uint64_t found = 0;                /* the first that goes: this may not be committed */
+    uint64_t number =
+        p->first_stream; /* where the last one stopped, if it had looked at too many */
+    uint64_t found = 0;  /* the first that goes: this may not be committed */
     p->first_stream = 0;
     while (r == 0 && drop && l->streams != 0 && t->after.streams + more > l->streams) {
         r = drop_first_stream(p, b, t, &number, &looks);

@@ -194,7 +194,7 @@ struct scene {
     struct unit_member second;
     struct eddy_reclaim r;       /* of the second */
     struct eddy_reclaim of_live; /* and of who lives */
-    uint64_t condemned[32]; /* pairs: a block and its tag */
+    uint64_t condemned[32];      /* pairs: a block and its tag */
     size_t count;
     struct eddy_reclaim_stream streams[3];
 };

@@ -26,6 +26,7 @@ void eddy_grace_fini(struct eddy_grace *g) {
         eddy_grace_due(g->thread->arena);
     }
     g->blocks = 0;
+    g->tried = 0;
     g->extents = 0;
     /* [grace.R7] relaxed: ours; nothing is retired in our name any more */
     eddy_st_rlx(&g->thread->slot->retiring, 0);
@@ -56,6 +57,7 @@ static void make_room(struct eddy_grace *g) {
     }
     memmove(g->block, g->block + HALF, (g->blocks - HALF) * sizeof g->block[0]);
     g->blocks -= HALF;
+    g->tried = g->tried > HALF ? g->tried - HALF : 0;
     eddy_grace_due(g->thread->arena);
 }
 
@@ -169,6 +171,7 @@ static void free_blocks(struct eddy_grace *g) {
         offer_nodes(g, g->block[i]);
     }
     g->blocks = kept;
+    g->tried = kept;
     if (kept == 0) {
         /* [grace.R9] relaxed: ours */
         eddy_st_rlx(&g->thread->slot->retiring, 0);
@@ -333,7 +336,9 @@ void eddy_grace_extent(struct eddy_grace *g, uint32_t idx) {
 
 void eddy_grace_free(struct eddy_grace *g, bool now) {
     struct eddy_arena *a = g->thread->arena;
-    if (g->blocks >= FREE_AT || (now && g->blocks > 0)) {
+    /* Not for what somebody holds who is stopped: eras that move on without a need are in the way of
+     * read-only handles. */
+    if (g->blocks >= g->tried + FREE_AT || (now && g->blocks > 0)) {
         eddy_rcu_advance(&a->super->era);
         if (now) {
             eddy_rcu_advance(&a->super->era);

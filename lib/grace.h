@@ -17,6 +17,7 @@ struct eddy_grace {
     struct eddy_thread *thread;
     uint64_t block[EDDY_GRACE_BLOCKS]; /* retired, in the name of this member */
     uint32_t blocks;
+    uint32_t tried; /* so many of them had to wait when they were looked at last */
     uint32_t extent[EDDY_GRACE_EXTENTS]; /* that may have nothing in them any more */
     uint32_t extents;
     uint64_t freed_blocks; /* counts, for who asks */

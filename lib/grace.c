@@ -26,6 +26,7 @@ void eddy_grace_fini(struct eddy_grace *g) {
         eddy_grace_due(g->thread->arena);
     }
     g->blocks = 0;
+    g->kept = 0;
     g->extents = 0;
     /* [grace.R7] relaxed: ours; nothing is retired in our name any more */
     eddy_st_rlx(&g->thread->slot->retiring, 0);
@@ -56,6 +57,7 @@ static void make_room(struct eddy_grace *g) {
     }
     memmove(g->block, g->block + HALF, (g->blocks - HALF) * sizeof g->block[0]);
     g->blocks -= HALF;
+    g->kept = g->kept > HALF ? g->kept - HALF : 0;
     eddy_grace_due(g->thread->arena);
 }
 
@@ -169,6 +171,7 @@ static void free_blocks(struct eddy_grace *g) {
         offer_nodes(g, g->block[i]);
     }
     g->blocks = kept;
+    g->kept = kept;
     if (kept == 0) {
         /* [grace.R9] relaxed: ours */
         eddy_st_rlx(&g->thread->slot->retiring, 0);

@@ -453,8 +453,8 @@ static int scan_nodes(struct eddy_reclaim *r, uint32_t idx) {
     if (k.taken == 0) {
         /* Its blocks were freed by the sweep of who died, or are not counted any more. */
         eddy_grace_extent(&r->grace, idx);
-        eddy_grace_free(&r->grace, false);
     }
+    eddy_grace_free(&r->grace, false);
     return k.result;
 }
 

@@ -513,6 +513,7 @@ struct preview {
     eddy_dropped *dropped;
     uint64_t streams;    /* to go as a whole, from the first on */
     uint64_t last_to_go; /* number of the last of them */
+    uint64_t floor;      /* as it would be then */
 };
 
 static bool limits_each(const eddy_limits *l) {
@@ -559,7 +560,29 @@ static int preview_stream(struct preview *k, struct eddy_shm_stream *d) {
     return r;
 }
 
-static int preview_streams(struct preview *k, const struct eddy_ring_copy *now) {
+/* Would the floor have passed all that there is of a stream, so that it is removed? */
+static int preview_emptied(struct preview *k, struct eddy_shm_stream *d) {
+    const struct eddy_view *v = k->view;
+    uint64_t version = eddy_view_load(v, &d->version);
+    uint64_t gone;
+    eddy_word *slot;
+    /* [retain.R6] relaxed: constant since it was published */
+    if (eddy_gone_removed(v, d) || eddy_ld_rlx(&d->number) <= k->last_to_go ||
+        eddy_view_load(v, &d->first) == version) {
+        return 0;
+    }
+    int r = eddy_gone_versions(v, d, &gone);
+    bool emptied = gone == version;
+    if (r == 0 && !emptied) {
+        r = eddy_stream_slot(v, d, version, NULL, &slot);
+        emptied = r == 1 && eddy_view_load(v, slot) <= k->floor;
+    }
+    k->dropped->streams += r >= 0 && emptied;
+    return r < 0 ? r : 0;
+}
+
+static int preview_streams(struct preview *k, const struct eddy_ring_copy *now,
+                           int (*fn)(struct preview *k, struct eddy_shm_stream *d)) {
     struct eddy_trie_leaf near = {0};
     eddy_word *root = &k->view->arena->super->streams_root;
     int r = 0;
@@ -575,7 +598,7 @@ static int preview_streams(struct preview *k, const struct eddy_ring_copy *now) 
         uint64_t off = r == 1 ? eddy_view_load(k->view, slot) : 0;
         struct eddy_shm_stream *d =
             off && !EDDY_IS_TOMB(off) ? eddy_stream_at(k->view->arena, off) : NULL;
-        r = d ? preview_stream(k, d) : r;
+        r = d ? fn(k, d) : r;
     }
     return r < 0 ? r : 0;
 }
@@ -588,7 +611,7 @@ int eddy_retain_preview(const struct eddy_view *v, const struct eddy_ring_copy *
     if (l->streams != 0 && (l->flags & EDDY_DROP_STREAMS) && now->streams > l->streams) {
         p.streams = now->streams - l->streams;
     }
-    int r = limits_each(l) || p.streams > 0 ? preview_streams(&p, now) : 0;
+    int r = limits_each(l) || p.streams > 0 ? preview_streams(&p, now, preview_stream) : 0;
     /* What goes of single streams is in the way of the others no more. */
     t.after.holes += dropped->events;
     t.after.holes_bytes += dropped->bytes;
@@ -604,6 +627,10 @@ int eddy_retain_preview(const struct eddy_view *v, const struct eddy_ring_copy *
         r = eddy_retain_step(v, &rise, &t.after);
         dropped->events += rise.floor - floor - (holes - rise.holes);
         dropped->bytes += rise.bytes - bytes - (holes_bytes - rise.holes_bytes);
+    }
+    p.floor = rise.floor;
+    if (r == 0 && (l->age_ns != 0 || (l->flags & (EDDY_DROP_EVENTS | EDDY_DROP_BYTES)))) {
+        r = preview_streams(&p, now, preview_emptied);
     }
     return r < 0 ? r : 0;
 }

@@ -224,3 +224,51 @@ Test(api_full, four_processes_fill_a_store_and_all_get_the_answer, .timeout = 60
     check_still_reads(store, sandbox_head(store));
     eddy_close(store);
 }
+
+/* ---- of which the oldest may go ---- */
+
+static eddy_store *full_store(uint64_t cap, size_t len) {
+    static unsigned char data[1 << 16];
+    eddy_store *store = sandbox_anonymous_of(cap);
+    eddy_new_event e = {.data = eddy_mem(data, len)};
+    while (eddy_append(store, eddy_str("fill"), EDDY_ANY, &e, 1, NULL) == 0) {
+    }
+    return store;
+}
+
+Test(api_full, in_a_full_store_of_which_the_oldest_may_go_a_large_event_finds_room, .timeout = 60) {
+    static unsigned char data[2 * MIB];
+    eddy_store *store = full_store(16 * MIB, 100);
+    eddy_limits limits = EDDY_LIMITS_INIT;
+    limits.flags = EDDY_DROP_WHEN_FULL;
+    must(eddy_limits_set(store, &limits, NULL));
+    eddy_new_event e = {.data = eddy_mem(data, sizeof data)};
+    for (int i = 0; i < 30; i++) {
+        must(eddy_append(store, eddy_str("large"), EDDY_ANY, &e, 1, NULL));
+        must(eddy_append(store, eddy_str("small"), EDDY_ANY, &(eddy_new_event){.shard = 1}, 1,
+                         NULL));
+    }
+    eddy_close(store);
+}
+
+Test(api_full, in_a_full_store_of_which_the_oldest_may_go_no_transaction_fails, .timeout = 60) {
+    static unsigned char data[3000];
+    eddy_store *store = full_store(8 * MIB, 100);
+    eddy_limits limits = EDDY_LIMITS_INIT;
+    eddy_new_event e = {.data = eddy_mem(data, sizeof data)};
+    eddy_tx *tx;
+    char name[16];
+    limits.flags = EDDY_DROP_WHEN_FULL;
+    must(eddy_limits_set(store, &limits, NULL));
+    must(eddy_tx_begin(store, &tx));
+    for (int i = 0; i < 3000; i++) {
+        must(eddy_tx_reset(tx));
+        for (int k = 0; k < 5; k++) {
+            snprintf(name, sizeof name, "s%d", (i * 5 + k) % 3000);
+            must(eddy_tx_append(tx, eddy_str(name), &e));
+        }
+        must(eddy_tx_commit(tx, NULL));
+    }
+    eddy_tx_free(tx);
+    eddy_close(store);
+}

@@ -26,7 +26,7 @@ static eddy_facts facts_of(eddy_store *store) {
 
 /* Events of EVENT_BYTES + 8 each (type none, data 8 bytes, no time). */
 static int append(eddy_store *store, const char *stream, unsigned count, eddy_result *result) {
-    static eddy_new_event list[1000];
+    static eddy_new_event list[65536];
     for (unsigned i = 0; i < count; i++) {
         list[i].data = eddy_mem("12345678", 8);
     }
@@ -309,7 +309,7 @@ Test(api_limits, with_holes_below_the_floor_the_count_is_still_exact, .timeout =
             }
             removal_compare_quick(&r);
         }
-        must(eddy_maintain(r.store, 0, NULL));
+        removal_maintain(&r);
         removal_compare(&r);
         removal_close(&r);
     }
@@ -404,4 +404,135 @@ Test(api_limits, where_the_oldest_go_when_it_is_full_no_append_fails, .timeout =
         sandbox_check(store);
         eddy_close(store);
     }
+}
+
+/* ---- in particular ---- */
+
+Test(api_limits, setting_a_limit_of_events_of_each_stream_trims_those_that_are_there,
+     .timeout = 10) {
+    eddy_store *store = sandbox_anonymous();
+    eddy_limits limits = EDDY_LIMITS_INIT;
+    eddy_dropped preview = {.size = sizeof preview};
+    eddy_dropped dropped = {.size = sizeof dropped};
+    must(append(store, "s", 50, NULL));
+    limits.flags = EDDY_DROP_STREAM_EVENTS;
+    limits.stream_events = 10;
+    must(eddy_limits_preview(store, &limits, &preview));
+    cr_assert_eq(preview.events, 40);
+    must(eddy_limits_set(store, &limits, &dropped));
+    cr_assert_eq(dropped.events, 40);
+    eddy_close(store);
+}
+
+Test(api_limits, beyond_the_limit_of_names_those_go_that_were_made_first, .timeout = 10) {
+    eddy_store *store = sandbox_anonymous();
+    eddy_limits limits = EDDY_LIMITS_INIT;
+    eddy_result result;
+    char name[16];
+    limits.names = 3;
+    must(eddy_limits_set(store, &limits, NULL));
+    for (int i = 0; i < 6; i++) {
+        snprintf(name, sizeof name, "s%d", i);
+        must(append(store, name, 2, NULL));
+        must(eddy_delete(store, eddy_str(name), EDDY_ANY, NULL));
+    }
+    must(eddy_maintain(store, 0, NULL));
+    must(append(store, "s5", 1, &result));
+    cr_assert_eq(result.last_version, 3);
+    must(append(store, "s0", 1, &result));
+    cr_assert_eq(result.last_version, 1, "s0 was to be forgotten");
+    eddy_close(store);
+}
+
+Test(api_limits, streams_that_age_leaves_without_an_event_are_removed, .timeout = 10) {
+    struct removal r;
+    eddy_limits limits = EDDY_LIMITS_INIT;
+    removal_open(&r, 16 * MIB, 1);
+    removal_append(&r, 0, 5, 10);
+    limits.age_ns = 100;
+    must(eddy_limits_set(r.store, &limits, NULL));
+    r.now += 1000;
+    must(eddy_maintain(r.store, 0, NULL));
+    cr_assert_eq(facts_of(r.store).events, 0);
+    cr_assert_eq(facts_of(r.store).streams, 0);
+    removal_close(&r);
+}
+
+Test(api_limits, one_transaction_that_drops_more_than_4096_leaves_no_more_than_the_limit,
+     .timeout = 20) {
+    eddy_store *store = sandbox_anonymous();
+    eddy_limits limits = EDDY_LIMITS_INIT;
+    limits.flags = EDDY_DROP_EVENTS;
+    limits.events = 10000;
+    must(eddy_limits_set(store, &limits, NULL));
+    must(append(store, "s", 10000, NULL));
+    must(append(store, "s", 10000, NULL));
+    cr_assert_leq(facts_of(store).events, 10000, "%llu events",
+                  (unsigned long long)facts_of(store).events);
+    eddy_close(store);
+}
+
+Test(api_limits, a_transaction_on_more_streams_than_the_limit_is_refused, .timeout = 20) {
+    eddy_store *store = sandbox_anonymous();
+    eddy_limits limits = EDDY_LIMITS_INIT;
+    eddy_tx *tx;
+    eddy_new_event e = {.data = eddy_str("x")};
+    limits.flags = EDDY_DROP_STREAMS;
+    limits.streams = 2;
+    must(eddy_limits_set(store, &limits, NULL));
+    must(append(store, "a", 1, NULL));
+    must(append(store, "b", 1, NULL));
+    must(eddy_tx_begin(store, &tx));
+    must(eddy_tx_append(tx, eddy_str("a"), &e));
+    must(eddy_tx_append(tx, eddy_str("b"), &e));
+    must(eddy_tx_append(tx, eddy_str("c"), &e));
+    gives(eddy_tx_commit(tx, NULL), EDDY_ELIMIT);
+    eddy_tx_free(tx);
+    cr_assert_eq(facts_of(store).streams, 2);
+    eddy_close(store);
+}
+
+Test(api_limits, a_preview_of_limits_of_streams_and_of_all_counts_no_event_twice, .timeout = 20) {
+    eddy_store *store = sandbox_anonymous();
+    eddy_limits limits = EDDY_LIMITS_INIT;
+    eddy_dropped preview = {.size = sizeof preview};
+    eddy_dropped dropped = {.size = sizeof dropped};
+    static eddy_new_event large[5];
+    for (int i = 0; i < 10; i++) {
+        for (int k = 0; k < 5; k++) {
+            large[k].data = eddy_mem("1234567812345678", 16);
+        }
+        must(eddy_append(store, eddy_str("a"), EDDY_ANY, large, 5, NULL));
+        must(append(store, "b", 5, NULL));
+    }
+    limits.flags = EDDY_DROP_STREAMS | EDDY_DROP_EVENTS;
+    limits.streams = 1; /* a goes, 50 events; b has 50, of which 20 go */
+    limits.events = 30;
+    must(eddy_limits_preview(store, &limits, &preview));
+    must(eddy_limits_set(store, &limits, &dropped));
+    cr_assert_eq(dropped.events, 70);
+    cr_assert_eq(preview.events, 70, "%llu", (unsigned long long)preview.events);
+    cr_assert_eq(preview.bytes, dropped.bytes);
+    eddy_close(store);
+}
+
+Test(api_limits, a_removed_stream_that_is_there_again_was_made_first_and_goes_first,
+     .timeout = 20) {
+    eddy_store *store = sandbox_anonymous();
+    eddy_limits limits = EDDY_LIMITS_INIT;
+    eddy_stream_facts facts = {.size = sizeof facts};
+    char name[16];
+    limits.flags = EDDY_DROP_STREAMS;
+    limits.streams = 5;
+    must(eddy_limits_set(store, &limits, NULL));
+    for (unsigned i = 0; i < 40; i++) {
+        snprintf(name, sizeof name, "s%u", i);
+        must(append(store, name, 3, NULL));
+    }
+    must(append(store, "s3", 1, NULL)); /* s35 goes */
+    gives(eddy_stream_info(store, eddy_str("s35"), &facts), EDDY_ENOENT);
+    must(append(store, "new", 1, NULL));
+    gives(eddy_stream_info(store, eddy_str("s3"), &facts), EDDY_ENOENT);
+    must(eddy_stream_info(store, eddy_str("s36"), &facts));
+    eddy_close(store);
 }

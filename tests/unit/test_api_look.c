@@ -363,3 +363,18 @@ Test(api_look, a_sound_store_is_found_sound_by_every_kind_of_handle, .timeout = 
     eddy_close(read_only);
     eddy_close(store);
 }
+
+Test(api_look, info_first_is_an_offset_that_is_there, .timeout = 10) {
+    eddy_store *store = sandbox_anonymous();
+    for (int i = 0; i < 5; i++) {
+        append(store, "s", "x");
+    }
+    for (int i = 0; i < 5; i++) {
+        append(store, "t", "x");
+    }
+    must(eddy_truncate(store, eddy_str("s"), EDDY_ANY, 5, NULL));
+    eddy_facts facts = {.size = sizeof facts};
+    must(eddy_info(store, &facts));
+    cr_assert_eq(facts.first, 6);
+    eddy_close(store);
+}

@@ -30,7 +30,7 @@ static void random_step(struct removal *r) {
         removal_keep(r, 1 + rng_below(&r->rng, removal_events(r) + 1));
         break;
     case 6:
-        must(eddy_maintain(r->store, 0, NULL));
+        removal_maintain(r);
         break;
     case 7:
         if (rng_below(&r->rng, 2)) {
@@ -56,7 +56,7 @@ Test(api_remove, anything_in_any_order_is_as_a_dumb_model_says, .timeout = 120) 
                 removal_compare_quick(&r);
             }
         }
-        must(eddy_maintain(r.store, 0, NULL));
+        removal_maintain(&r);
         removal_compare(&r);
         removal_close(&r);
     }
@@ -96,7 +96,7 @@ Test(api_remove, at_each_boundary_of_the_index_of_offsets, .timeout = 60) {
         removal_compare_quick(&r);
         removal_keep(&r, keeps[i] < removal_events(&r) ? keeps[i] : 64);
         removal_compare(&r);
-        must(eddy_maintain(r.store, 0, NULL));
+        removal_maintain(&r);
         removal_append(&r, 0, 100, 40);
         removal_compare(&r);
         removal_close(&r);

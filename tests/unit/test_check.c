@@ -421,3 +421,24 @@ Test(check, also_when_names_collide, .timeout = 120) {
     fuzz(2, 1, 75);
     fuzz(3, 15, 75);
 }
+
+static int forget(struct unit_member *m, const char *stream) {
+    int64_t s = eddy_batch_stream(&m->batch, m->arena, eddy_str(stream));
+    cr_assert_eq(eddy_batch_cut(&m->batch, (uint32_t)s, EDDY_CUT_FORGET, 0), 0);
+    return unit_commit(m);
+}
+
+/* The states of blocks, too, are to be seen through the overlay (lib/check.c: check_block()). */
+Test(check, who_only_looks_finds_nothing_wrong_before_a_forgetting_is_applied, .timeout = 20) {
+    struct eddy_arena *a = unit_store(0);
+    struct unit_member m;
+    unit_join(&m, a);
+    cr_assert_eq(unit_append(&m, "s", 0, 1, 10), 0);
+    struct unit_image before = unit_image_take(a);
+    cr_assert_eq(forget(&m, "s"), 0);
+    (void)unit_half_applied(a, &before, 0, m.thread.member);
+    unit_assert_sound(a);
+    unit_image_free(&before);
+    unit_leave(&m);
+    unit_store_free(a);
+}

@@ -218,3 +218,16 @@ Test(cut, what_a_cut_takes_away_is_what_its_events_had, .timeout = 60) {
     unit_leave(&m);
     unit_store_free(a);
 }
+
+/* The nodes of a stream that was forgotten are linked until they are taken back: whoever checks
+ * before that must not call it damage (lib/streams.c: eddy_stream_block_linked()). */
+Test(cut, nothing_is_wrong_between_forgetting_a_stream_and_taking_its_nodes_back, .timeout = 20) {
+    struct eddy_arena *a = unit_store(0);
+    struct unit_member m;
+    unit_join(&m, a);
+    cr_assert_eq(unit_append(&m, "s", 0, 7, 10), 0);
+    cr_assert_eq(cut(&m, "s", EDDY_CUT_FORGET, 0), 0);
+    unit_assert_sound(a);
+    unit_leave(&m);
+    unit_store_free(a);
+}

@@ -7,7 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-enum { ME = 1, YOU = 2 };
+enum { ME = 1, YOU = 2, KEPT = EDDY_RESERVED_EXTENTS };
 
 static uint64_t state_of(struct eddy_arena *a, uint32_t idx) {
     return eddy_ld_acq(&a->extents[idx].state);
@@ -58,7 +58,7 @@ Test(extent, of_those_that_were_freed_the_lowest_is_taken_first, .timeout = 10) 
 Test(extent, a_lost_bit_is_set_again_and_the_extent_is_found_without_it, .timeout = 10) {
     struct eddy_arena *a = unit_store(0);
     uint64_t all = a->extents_max;
-    for (uint64_t i = 0; i < all; i++) {
+    for (uint64_t i = KEPT; i < all; i++) {
         (void)take(a, ME, EDDY_KIND_EVENTS, 1);
     }
     uint32_t idx;
@@ -164,7 +164,7 @@ Test(extent, runs_are_taken_in_one_piece_and_found_among_holes, .timeout = 10) {
     for (uint32_t i = 1; i < 5; i++) {
         cr_assert_eq(eddy_ld_acq(&a->extents[run + i].info), EDDY_INFO(EDDY_KIND_REST, 0, i));
     }
-    for (uint64_t i = 5; i < all; i++) {
+    for (uint64_t i = KEPT + 5; i < all; i++) {
         (void)take(a, ME, EDDY_KIND_EVENTS, 1);
     }
     eddy_extent_give(a, run, 2);               /* a hole of two, */
@@ -179,6 +179,38 @@ Test(extent, runs_are_taken_in_one_piece_and_found_among_holes, .timeout = 10) {
     cr_assert_eq(eddy_extent_take(a, YOU, EDDY_KIND_LARGE, 0, 1, &idx), EDDY_EFULL);
     cr_assert_eq(eddy_extent_take(a, YOU, EDDY_KIND_LARGE, 0, 0, &idx), EDDY_EFULL);
     cr_assert_eq(eddy_extent_take(a, YOU, EDDY_KIND_LARGE, 0, UINT32_MAX, &idx), EDDY_EFULL);
+    unit_store_free(a);
+}
+
+/* Evacuation needs somewhere to move events to, or a full store could never be made emptier. */
+Test(extent, a_full_store_has_some_for_who_makes_room, .timeout = 10) {
+    struct eddy_arena *a = unit_store(0);
+    uint32_t idx;
+    uint64_t taken = 0;
+    while (eddy_extent_take(a, ME, EDDY_KIND_EVENTS, 0, 1, &idx) == 0) {
+        cr_assert_geq(idx, KEPT);
+        taken++;
+    }
+    cr_assert_eq(taken, a->extents_max - KEPT);
+    cr_assert_eq(eddy_extent_count_free(a), 0, "they are not for everybody");
+    cr_assert(eddy_extent_none_free(a));
+    for (uint32_t i = 0; i < KEPT; i++) {
+        cr_assert_eq(eddy_extent_take_reserved(a, YOU, &idx), 0);
+        cr_assert_lt(idx, KEPT);
+        cr_assert_eq(state_of(a, idx), EDDY_STATE(0, EDDY_OWNED, YOU));
+        cr_assert_eq(EDDY_INFO_KIND(eddy_ld_acq(&a->extents[idx].info)), EDDY_KIND_EVENTS);
+    }
+    cr_assert_eq(eddy_extent_take_reserved(a, YOU, &idx), EDDY_EFULL);
+    eddy_extent_give(a, 0, 1);
+    eddy_extent_remind(a, 0);
+    cr_assert_eq(eddy_extent_take(a, ME, EDDY_KIND_EVENTS, 0, 1, &idx), EDDY_EFULL);
+    cr_assert_eq(eddy_extent_count_free(a), 0);
+    /* Of others the reserve is spared. */
+    eddy_extent_give(a, 9, 1);
+    cr_assert_eq(eddy_extent_take_reserved(a, YOU, &idx), 0);
+    cr_assert_eq(idx, 9);
+    cr_assert_eq(eddy_extent_take_reserved(a, YOU, &idx), 0);
+    cr_assert_eq(idx, 0);
     unit_store_free(a);
 }
 
@@ -267,7 +299,7 @@ Test(extent, the_run_of_a_large_event_goes_whole_and_is_found_again, .timeout = 
     uint64_t all = a->extents_max;
     unsigned from;
     uint32_t run = take(a, ME, EDDY_KIND_LARGE, 5);
-    for (uint64_t i = 5; i < all; i++) {
+    for (uint64_t i = KEPT + 5; i < all; i++) {
         (void)take(a, ME, EDDY_KIND_EVENTS, 1);
     }
     for (uint32_t i = 0; i < 5; i++) {
@@ -306,7 +338,7 @@ Test(extent, one_whose_memory_went_to_the_system_comes_back_with_zeroes, .timeou
     struct eddy_arena *a = unit_store(0);
     uint64_t all = a->extents_max;
     uint32_t idx = UINT32_MAX;
-    for (uint64_t i = 0; i < all; i++) {
+    for (uint64_t i = KEPT; i < all; i++) {
         (void)take(a, ME, EDDY_KIND_EVENTS, 1);
     }
     memset(eddy_arena_raw(a, eddy_arena_extent_off(a, 7)), 0x5a, EDDY_EXTENT_SIZE);
@@ -345,7 +377,7 @@ Test(extent, maps_may_say_anything, .timeout = 20) {
             for (int i = 0; i < 6; i++) {
                 (void)take(a, ME, EDDY_KIND_EVENTS, 1);
             }
-            eddy_extent_give(a, 2, 3);
+            eddy_extent_give(a, KEPT + 2, 3);
             for (unsigned map = 0; map < EDDY_MAPS; map++) {
                 for (uint64_t i = 0; i < a->map_words; i++) {
                     eddy_st_rel(a->maps + map * a->map_words + i, words[n]);
@@ -355,12 +387,13 @@ Test(extent, maps_may_say_anything, .timeout = 20) {
             bool had[64] = {false};
             uint32_t idx;
             cr_assert_not(eddy_extent_resume(a, YOU, 0, &idx));
-            for (uint64_t i = 3; i < a->extents_max; i++) {
-                idx = take(a, YOU, EDDY_KIND_EVENTS, 1);
+            uint64_t n_taken = 3;
+            while (eddy_extent_take(a, YOU, EDDY_KIND_EVENTS, 0, 1, &idx) == 0) {
                 cr_assert(idx < 64 && !had[idx], "taken twice: %u", idx);
                 had[idx] = true;
+                n_taken += idx >= KEPT; /* the others by a bit that nobody sets */
             }
-            cr_assert_eq(eddy_extent_take(a, YOU, EDDY_KIND_EVENTS, 0, 1, &idx), EDDY_EFULL);
+            cr_assert_eq(n_taken, a->extents_max - KEPT);
             unit_store_free(a);
         }
     }
@@ -374,12 +407,12 @@ Test(extent, the_fresh_mark_may_be_anywhere, .timeout = 10) {
             (void)take(a, ME, EDDY_KIND_EVENTS, 1);
         }
         eddy_st_rel(&a->super->fresh, marks[m]);
-        for (int i = 0; i < 5; i++) {
+        for (int i = 0; i < 3; i++) {
             uint32_t idx = take(a, YOU, EDDY_KIND_EVENTS, 1);
-            cr_assert_geq(idx, 3);
+            cr_assert_geq(idx, KEPT + 3);
         }
         cr_assert_eq(eddy_extent_count_owned(a, ME), 3);
-        cr_assert_eq(eddy_extent_count_owned(a, YOU), 5);
+        cr_assert_eq(eddy_extent_count_owned(a, YOU), 3);
         unit_store_free(a);
     }
 }
@@ -440,7 +473,7 @@ Test(extent, nothing_is_taken_twice_whatever_comes_between, .timeout = 30) {
         for (int i = 0; i < 4; i++) {
             (void)take(a, ME, EDDY_KIND_EVENTS, 1);
         }
-        eddy_extent_give(a, 0, 3);
+        eddy_extent_give(a, KEPT, 3);
         struct unit_step step = {.arena = a, .at = at, .act = take_two_give_one, .arg = &r};
         bool acted = unit_step(&step, take_mine, &r) != 0;
         cr_assert_neq(r.mine, r.theirs);
@@ -448,7 +481,7 @@ Test(extent, nothing_is_taken_twice_whatever_comes_between, .timeout = 30) {
         cr_assert_eq(eddy_extent_count_owned(a, ME), 2);
         cr_assert_eq(eddy_extent_count_owned(a, YOU), acted ? 1 : 0);
         /* No bit was lost: what is free is found. */
-        for (uint32_t i = 0; i < 3; i++) {
+        for (uint32_t i = KEPT; i < KEPT + 3; i++) {
             bool is_free = EDDY_STATE_OF(state_of(a, i)) == EDDY_FREE;
             cr_assert(!is_free || has_bit(a, EDDY_MAP_FREE, i), "%u at %llu", i,
                       (unsigned long long)at);
@@ -505,7 +538,7 @@ Test(extent, nobody_takes_what_another_has, .timeout = 60) {
     struct crew crew[CREW];
     pthread_t thread[CREW];
     uint64_t all = a->extents_max;
-    for (uint64_t i = 8; i < all; i++) {
+    for (uint64_t i = KEPT + 8; i < all; i++) {
         (void)take(a, ME, EDDY_KIND_EVENTS, 1); /* few are left */
     }
     for (uint32_t i = 0; i < CREW; i++) {

@@ -187,7 +187,7 @@ Test(grace, what_the_dead_had_retired_is_taken_over, .timeout = 10) {
     scene_close(&s);
 }
 
-Test(grace, there_is_room_for_so_many_and_the_rest_is_due, .timeout = 10) {
+Test(grace, there_is_room_for_so_many_blocks_and_the_rest_is_due, .timeout = 10) {
     struct scene s;
     scene_open(&s);
     uint32_t was = s.r.grace.blocks;
@@ -205,13 +205,35 @@ Test(grace, there_is_room_for_so_many_and_the_rest_is_due, .timeout = 10) {
     cr_assert_eq(state_of(&s), EDDY_CONDEMNED);
     cr_assert_gt(eddy_ld_acq(&s.arena->super->dues), dues);
     s.r.grace.blocks = was;
-    for (uint32_t i = 0; i < EDDY_GRACE_EXTENTS + 5; i++) {
-        eddy_grace_extent(&s.r.grace, 1000 + i);
-        eddy_grace_extent(&s.r.grace, 1000 + i);
-    }
-    cr_assert_eq(s.r.grace.extents, EDDY_GRACE_EXTENTS);
-    s.r.grace.extents = 0;
     scene_close(&s);
+}
+
+Test(grace, extents_that_are_too_many_to_note_are_looked_at_at_once, .timeout = 10) {
+    struct eddy_arena *a = unit_store_of(4 * UNIT_CAP, 0);
+    struct unit_member m;
+    struct eddy_reclaim r;
+    uint32_t idx[EDDY_GRACE_EXTENTS + 5];
+    unit_join(&m, a);
+    eddy_reclaim_init(&r, &m.thread);
+    for (uint32_t i = 0; i < EDDY_GRACE_EXTENTS + 5; i++) { /* of which none has an event */
+        cr_assert_eq(eddy_extent_take(a, m.thread.member, EDDY_KIND_EVENTS, 0, 1, &idx[i]), 0);
+        eddy_extent_seal(a, idx[i]);
+    }
+    for (uint32_t i = 0; i < EDDY_GRACE_EXTENTS; i++) {
+        eddy_grace_extent(&r.grace, idx[i]);
+        eddy_grace_extent(&r.grace, idx[i]);
+    }
+    cr_assert_eq(r.grace.extents, EDDY_GRACE_EXTENTS);
+    for (uint32_t i = EDDY_GRACE_EXTENTS; i < EDDY_GRACE_EXTENTS + 5; i++) {
+        eddy_grace_extent(&r.grace, idx[i]);
+    }
+    cr_assert_eq(r.grace.freed_extents, EDDY_GRACE_EXTENTS);
+    cr_assert_eq(r.grace.extents, 5);
+    eddy_grace_free(&r.grace, true);
+    cr_assert_eq(r.grace.extents, 0);
+    eddy_reclaim_fini(&r);
+    unit_leave(&m);
+    unit_store_free(a);
 }
 
 /* Who retires a block loads the era first, and is stopped before its swap; eras pass; another comes

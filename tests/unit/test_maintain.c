@@ -327,3 +327,38 @@ Test(maintain, damage_stops_a_sweep_before_it_judges, .timeout = 20) {
     cr_assert_eq(EDDY_MEMBER_OF(eddy_ld_acq(&s.arena->members[1].state)), EDDY_MEMBER_LIVE);
     scene_close(&s);
 }
+
+static int forget(struct unit_member *m, const char *stream) {
+    int64_t s = eddy_batch_stream(&m->batch, m->arena, eddy_str(stream));
+    cr_assert_eq(eddy_batch_cut(&m->batch, (uint32_t)s, EDDY_CUT_FORGET, 0), 0);
+    return unit_commit(m);
+}
+
+/* Who committed died before it said of its blocks that they are linked; the stream is forgotten; the
+ * sweep finds blocks of the dead, owned, whose descriptor is not found by its name, and frees them at
+ * once, though the descriptor still leads to them, and who retires it will condemn what they are by
+ * then. */
+Test(maintain, a_sweep_frees_no_node_that_a_forgotten_descriptor_leads_to, .timeout = 20) {
+    struct eddy_arena *a = unit_store(0);
+    struct unit_member m;
+    struct unit_member dead;
+    unit_join(&m, a);
+    unit_join(&dead, a);
+    cr_assert_eq(unit_append(&m, "s", 0, 1, 10), 0);
+    struct eddy_shm_stream *d = unit_stream(a, "s");
+    struct unit_image before = unit_image_take(a);
+    cr_assert_eq(unit_append(&dead, "s", 1, 20, 10), 0);
+    (void)unit_half_applied(a, &before, 1000, dead.thread.member);
+    (void)unit_help(&m);
+    unit_die(&dead);
+    cr_assert_eq(forget(&m, "s"), 0);
+    uint64_t leaf = eddy_ld_acq(&d->leaf8);
+    uint64_t root = eddy_ld_acq(&d->root);
+    cr_assert(leaf != 0 && root != 0);
+    cr_assert_eq(eddy_maintain_sweep_dead(&m.thread), 1);
+    cr_assert(eddy_ld_acq(&d->leaf8) != leaf || eddy_block_state(a, leaf) != EDDY_FREE);
+    cr_assert(eddy_ld_acq(&d->root) != root || eddy_block_state(a, root) != EDDY_FREE);
+    unit_image_free(&before);
+    unit_leave(&m);
+    unit_store_free(a);
+}

@@ -148,8 +148,10 @@ Test(reclaim, what_is_in_the_way_of_nothing_stays, .timeout = 30) {
     /* While somebody is at it the others go on with what they do. */
     raise_floor(&m, 400);
     eddy_st_rel(&a->super->maintainer, EDDY_SLOT(3, 3));
-    cr_assert_eq(eddy_reclaim_floor(&r, UINT64_MAX), 0);
+    cr_assert_eq(eddy_reclaim_floor(&r, 30), 0);
     cr_assert_eq(eddy_reclaim_backlog(a), 100);
+    cr_assert_eq(eddy_reclaim_floor(&r, UINT64_MAX), 0);
+    cr_assert_eq(eddy_reclaim_backlog(a), 0, "who wants all of it goes past who is stopped");
     eddy_st_rel(&a->super->maintainer, 0);
     eddy_reclaim_fini(&r);
     unit_leave(&m);

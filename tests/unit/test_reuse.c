@@ -307,3 +307,58 @@ Test(reuse, who_is_stopped_holds_back_what_he_may_see_and_no_more, .timeout = 60
     unit_assert_sound(a);
     unit_store_free(a);
 }
+
+/* Between the commit that condemned a block and the taking back of it by who committed, others may
+ * have done that, and its memory is an event's by now: whose bytes must stay as they are
+ * (eddy_reclaim_block() has a tag for that). */
+Test(reuse, who_comes_late_to_a_condemned_block_leaves_its_next_use_alone, .timeout = 20) {
+    struct eddy_arena *a = unit_store(0);
+    struct unit_member m;
+    struct unit_member other;
+    static struct eddy_reclaim late;
+    static unsigned char data[60000];
+    unit_join(&m, a);
+    unit_join(&other, a);
+    eddy_reclaim_init(&late, &m.thread);
+    cr_assert_eq(unit_append(&other, "other", 0, 1, 10), 0); /* the roots are its */
+    char name[200];                                          /* of a class of its own */
+    memset(name, 'n', sizeof name);
+    name[199] = 0;
+    cr_assert_eq(unit_append(&m, name, 0, 1, 10), 0); /* at the start of an extent, and */
+    name[0] = 'm';
+    cr_assert_eq(unit_append(&m, name, 0, 1, 10), 0); /* behind it */
+    name[0] = 'n';
+    forget(&m, name);
+    name[0] = 'm';
+    forget(&m, name);
+    cr_assert_geq(m.plan.condemned.count, 1);
+    uint64_t off = m.plan.condemned.at[0];
+    uint64_t tag = m.plan.condemned.at[1];
+    eddy_blocks_leave(a, &m.thread.blocks);
+    eddy_store *s = unit_handle(a, 0);
+    must(eddy_maintain(s, 0, NULL));
+    must(eddy_maintain(s, 0, NULL));
+    uint32_t idx = eddy_arena_extent_of(a, off);
+    cr_assert_eq(extent_state(a, idx), EDDY_FREE);
+    for (size_t i = 0; i < sizeof data; i++) {
+        data[i] = EDDY_CONDEMNED;
+    }
+    eddy_new_event e = {.data = eddy_mem(data, sizeof data)};
+    eddy_buffer *buffer = eddy_buffer_create();
+    for (int i = 0; i < 20; i++) {
+        must(eddy_append(s, eddy_str("use"), EDDY_ANY, &e, 1, NULL));
+    }
+    cr_assert_eq(EDDY_INFO_KIND(eddy_ld_acq(&a->extents[idx].info)), EDDY_KIND_EVENTS);
+    cr_assert_eq(eddy_reclaim_block(&late, off, tag), 0);
+    eddy_event got;
+    for (uint64_t v = 1; v <= 20; v++) {
+        must(eddy_get_version(s, eddy_str("use"), v, buffer, &got));
+        cr_assert_eq(memcmp(got.data.ptr, data, sizeof data), 0, "version %llu has other bytes",
+                     (unsigned long long)v);
+    }
+    eddy_buffer_destroy(buffer);
+    eddy_close(s);
+    unit_leave(&m);
+    unit_leave(&other);
+    unit_store_free(a);
+}

@@ -26,7 +26,8 @@ struct removal_stream {
     uint64_t version;
     bool known;
     bool there;
-    uint64_t made; /* the how manieth */
+    uint64_t first; /* versions up to this one were removed by hand */
+    uint64_t made;  /* the how manieth */
 };
 
 struct removal {
@@ -53,6 +54,9 @@ void removal_remove_empty(struct removal *r);
 void removal_forget_removed(struct removal *r);
 /* By a limit, which is taken away again: the oldest go until there are so many. */
 void removal_keep(struct removal *r, uint64_t events);
+/* eddy_maintain(). Streams that limits of events, bytes or age have emptied are away behind it; before
+ * that they may be there still, and the model takes either. */
+void removal_maintain(struct removal *r);
 
 /* To the model alone. */
 void removal_gone(struct removal *r, uint64_t offset);

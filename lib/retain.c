@@ -414,13 +414,15 @@ static int limit_streams(struct eddy_plan *p, const struct eddy_batch *b, const 
     int looks = 0;
     uint64_t number =
         p->first_stream; /* where the last one stopped, if it had looked at too many */
+    uint64_t found = 0;  /* the first that goes: this may not be committed */
     p->first_stream = 0;
     while (r == 0 && drop && l->streams != 0 && t->after.streams + more > l->streams) {
         r = drop_first_stream(p, b, t, &number, &looks);
         if (r == 0) {
-            p->first_stream = t->more ? number - 1 : 0;
+            p->first_stream = !t->more ? 0 : found ? found - 1 : number - 1;
             return 0;
         }
+        found = found ? found : number;
         r = r < 0 ? r : 0;
     }
     return r;

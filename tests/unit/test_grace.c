@@ -60,7 +60,7 @@ Test(grace, a_block_is_not_free_while_a_span_touches_its_life, .timeout = 10) {
     eddy_rcu_enter(&s.other.thread.span);
     set_limits(&s.m, 2000);
     cr_assert_eq(state_of(&s), EDDY_CONDEMNED);
-    cr_assert_eq(eddy_reclaim_block(&s.r, s.block), 0);
+    cr_assert_eq(unit_reclaim_block(&s.r, s.block), 0);
     cr_assert_eq(state_of(&s), EDDY_RETIRED);
     for (int i = 0; i < 10; i++) {
         eddy_grace_free(&s.r.grace, true);
@@ -79,7 +79,7 @@ Test(grace, who_came_after_it_was_taken_out_is_not_waited_for, .timeout = 10) {
     struct scene s;
     scene_open(&s);
     set_limits(&s.m, 2000);
-    cr_assert_eq(eddy_reclaim_block(&s.r, s.block), 0);
+    cr_assert_eq(unit_reclaim_block(&s.r, s.block), 0);
     advance(&s, 1);
     eddy_rcu_enter(&s.other.thread.span);
     eddy_grace_free(&s.r.grace, true);
@@ -97,7 +97,7 @@ Test(grace, who_has_stopped_inside_hinders_no_block_that_was_born_later, .timeou
         set_limits(&s.m, 2000 + i);
         uint64_t old = s.block;
         s.block = limits_block(s.arena);
-        cr_assert_eq(eddy_reclaim_block(&s.r, old), 0);
+        cr_assert_eq(unit_reclaim_block(&s.r, old), 0);
         eddy_grace_free(&s.r.grace, true);
         cr_assert_eq(eddy_block_state(s.arena, old), i == 0 ? EDDY_RETIRED : EDDY_FREE, "%llu",
                      (unsigned long long)i);
@@ -114,7 +114,7 @@ Test(grace, two_eras_pass_in_any_case, .timeout = 10) {
     scene_open(&s);
     set_limits(&s.m, 2000);
     uint64_t era = eddy_ld_acq(&s.arena->super->era);
-    cr_assert_eq(eddy_reclaim_block(&s.r, s.block), 0);
+    cr_assert_eq(unit_reclaim_block(&s.r, s.block), 0);
     cr_assert_eq(state_of(&s), EDDY_RETIRED, "one that is little waits for more");
     cr_assert_eq(eddy_ld_acq(&s.arena->super->era), era);
     eddy_grace_free(&s.r.grace, true);
@@ -130,7 +130,7 @@ Test(grace, spans_of_many_are_taken_as_one_and_never_forgotten, .timeout = 10) {
     eddy_st_rel(&t->hi, eddy_ld_acq(&s.arena->super->era));
     eddy_st_rel(&t->lo, eddy_ld_acq(&s.arena->super->era));
     set_limits(&s.m, 2000);
-    cr_assert_eq(eddy_reclaim_block(&s.r, s.block), 0);
+    cr_assert_eq(unit_reclaim_block(&s.r, s.block), 0);
     eddy_grace_free(&s.r.grace, true);
     cr_assert_eq(state_of(&s), EDDY_RETIRED);
     eddy_st_rel(&t->lo, 0);
@@ -144,7 +144,7 @@ Test(grace, who_gives_up_leaves_what_waits_to_others, .timeout = 10) {
     scene_open(&s);
     eddy_rcu_enter(&s.other.thread.span);
     set_limits(&s.m, 2000);
-    cr_assert_eq(eddy_reclaim_block(&s.r, s.block), 0);
+    cr_assert_eq(unit_reclaim_block(&s.r, s.block), 0);
     cr_assert_eq(eddy_ld_acq(&s.m.thread.slot->retiring), 1);
     uint64_t dues = eddy_ld_acq(&s.arena->super->dues);
     eddy_reclaim_fini(&s.r);
@@ -171,7 +171,7 @@ Test(grace, what_the_dead_had_retired_is_taken_over, .timeout = 10) {
     eddy_rcu_enter(&s.m.thread.span);
     eddy_rcu_leave(&s.m.thread.span);
     set_limits(&s.m, 2000);
-    cr_assert_eq(eddy_reclaim_block(&dead, s.block), 0);
+    cr_assert_eq(unit_reclaim_block(&dead, s.block), 0);
     cr_assert_eq(state_of(&s), EDDY_RETIRED);
     cr_assert_eq(EDDY_STATE_MEMBER(eddy_ld_acq(unit_word(s.arena, s.block))),
                  s.other.thread.member);
@@ -200,7 +200,7 @@ Test(grace, there_is_room_for_so_many_and_the_rest_is_due, .timeout = 10) {
     }
     uint64_t dues = eddy_ld_acq(&s.arena->super->dues);
     eddy_rcu_enter(&s.other.thread.span);
-    cr_assert_eq(eddy_reclaim_block(&s.r, s.block), 0);
+    cr_assert_eq(unit_reclaim_block(&s.r, s.block), 0);
     eddy_rcu_leave(&s.other.thread.span);
     cr_assert_eq(state_of(&s), EDDY_CONDEMNED);
     cr_assert_gt(eddy_ld_acq(&s.arena->super->dues), dues);
@@ -238,7 +238,7 @@ static bool other_comes_in(void *arg) {
 
 static void retire_it(void *arg) {
     struct late *l = arg;
-    (void)eddy_reclaim_block(&l->r, l->block);
+    (void)unit_reclaim_block(&l->r, l->block);
     eddy_grace_free(&l->r.grace, true);
 }
 
@@ -298,7 +298,7 @@ Test(grace, an_extent_is_not_free_while_it_is_pinned_or_filled, .timeout = 10) {
     cr_assert(eddy_grace_is_pinned(s.arena, idx));
     cr_assert_not(eddy_grace_is_pinned(s.arena, idx + 1));
     remove_events(&s);
-    cr_assert_eq(eddy_reclaim_stream(&s.r, stream), 0);
+    cr_assert_eq(unit_reclaim_stream(&s.r, stream), 0);
     for (int i = 0; i < 3; i++) {
         eddy_grace_free(&s.r.grace, true);
         cr_assert_eq(EDDY_STATE_OF(eddy_ld_acq(&s.arena->extents[idx].state)), EDDY_SEALED);
@@ -326,7 +326,7 @@ Test(grace, an_extent_in_which_one_event_lives_is_not_dead, .timeout = 10) {
     cr_assert_not(eddy_grace_is_dead(&v, idx));
     eddy_rcu_leave(&s.m.thread.span);
     remove_events(&s);
-    cr_assert_eq(eddy_reclaim_stream(&s.r, stream), 0);
+    cr_assert_eq(unit_reclaim_stream(&s.r, stream), 0);
     eddy_rcu_enter(&s.m.thread.span);
     cr_assert_not(eddy_grace_is_dead(&v, idx));
     eddy_rcu_leave(&s.m.thread.span);
@@ -337,7 +337,7 @@ Test(grace, an_extent_in_which_one_event_lives_is_not_dead, .timeout = 10) {
     cr_assert_not(eddy_grace_is_dead(&v, idx), "the way to it is still there");
     eddy_rcu_leave(&s.m.thread.span);
     stream = eddy_arena_off(s.arena, unit_stream(s.arena, "t"));
-    cr_assert_eq(eddy_reclaim_stream(&s.r, stream), 0);
+    cr_assert_eq(unit_reclaim_stream(&s.r, stream), 0);
     eddy_rcu_enter(&s.m.thread.span);
     cr_assert(eddy_grace_is_dead(&v, idx));
     eddy_rcu_leave(&s.m.thread.span);

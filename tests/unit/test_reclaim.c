@@ -194,9 +194,9 @@ struct scene {
     struct unit_member second;
     struct eddy_reclaim r;       /* of the second */
     struct eddy_reclaim of_live; /* and of who lives */
-    uint64_t condemned[8];
+    uint64_t condemned[32];      /* pairs: a block and its tag */
     size_t count;
-    uint64_t streams[3];
+    struct eddy_reclaim_stream streams[3];
 };
 
 enum { SCENE_REMOVED = 40 + 100 + 12 };
@@ -213,7 +213,8 @@ static void scene_open(struct scene *s) {
     cr_assert_eq(unit_append(m, "stays", 0, 30, 700), 0);
     const char *names[] = {"old", "s", "forgotten"};
     for (int i = 0; i < 3; i++) {
-        s->streams[i] = eddy_arena_off(s->arena, unit_stream(s->arena, names[i]));
+        s->streams[i].desc = eddy_arena_off(s->arena, unit_stream(s->arena, names[i]));
+        s->streams[i].tag = eddy_block_tag(s->arena, s->streams[i].desc);
     }
     unit_leave(m); /* its extents are nobody's */
     unit_join(m, s->arena);
@@ -222,6 +223,7 @@ static void scene_open(struct scene *s) {
     add_cut(m, "forgotten", EDDY_CUT_FORGET, 0);
     cr_assert_eq(unit_commit(m), 0);
     s->count = m->plan.condemned.count;
+    cr_assert_leq(s->count, sizeof s->condemned / sizeof s->condemned[0]);
     memcpy(s->condemned, m->plan.condemned.at, s->count * 8);
     eddy_reclaim_init(&s->r, &s->second.thread);
     eddy_reclaim_init(&s->of_live, &s->live.thread);
@@ -229,11 +231,11 @@ static void scene_open(struct scene *s) {
 
 static void reclaim_all(struct scene *s, struct eddy_reclaim *r) {
     CHECK_EQ(eddy_reclaim_floor(r, UINT64_MAX), 0);
-    for (size_t i = 0; i < s->count; i++) {
-        CHECK_EQ(eddy_reclaim_block(r, s->condemned[i]), 0);
+    for (size_t i = 0; i + 1 < s->count; i += 2) {
+        CHECK_EQ(eddy_reclaim_block(r, s->condemned[i], s->condemned[i + 1]), 0);
     }
     for (int i = 0; i < 2; i++) {
-        CHECK_EQ(eddy_reclaim_stream(r, s->streams[i]), 0);
+        CHECK_EQ(eddy_reclaim_stream(r, s->streams[i].desc, s->streams[i].tag), 0);
     }
     eddy_grace_free(&r->grace, true);
 }

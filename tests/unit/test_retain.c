@@ -121,7 +121,7 @@ Test(retain, the_totals_are_true_at_each_step_of_the_floor, .timeout = 30) {
         hole[20] = false;
         if (taken_back) {
             uint64_t t = eddy_arena_off(s.arena, unit_stream(s.arena, "t"));
-            cr_assert_eq(eddy_reclaim_stream(&s.r, t), 0);
+            cr_assert_eq(unit_reclaim_stream(&s.r, t), 0);
         }
         struct eddy_view v = unit_view(&s.m);
         struct eddy_ring_copy now = totals(&s);

@@ -176,6 +176,14 @@ eddy_word *unit_word(struct eddy_arena *a, uint64_t off) {
     return eddy_arena_raw(a, off);
 }
 
+int unit_reclaim_block(struct eddy_reclaim *r, uint64_t off) {
+    return eddy_reclaim_block(r, off, eddy_block_tag(r->thread->arena, off));
+}
+
+int unit_reclaim_stream(struct eddy_reclaim *r, uint64_t desc) {
+    return eddy_reclaim_stream(r, desc, eddy_block_tag(r->thread->arena, desc));
+}
+
 /* ---- images ---- */
 
 static uint64_t bytes_of(struct eddy_arena *a) {

@@ -8,6 +8,7 @@
 #include "error.h"
 #include "maintain.h"
 #include "platform.h"
+#include "reclaim.h"
 #include "wait.h"
 
 #include <criterion/criterion.h>
@@ -68,6 +69,9 @@ struct eddy_view unit_view(struct unit_member *m);
 /* Its descriptor, or NULL. */
 struct eddy_shm_stream *unit_stream(struct eddy_arena *arena, const char *stream);
 eddy_word *unit_word(struct eddy_arena *arena, uint64_t off);
+/* eddy_reclaim_block() and eddy_reclaim_stream() of the block that is there now. */
+int unit_reclaim_block(struct eddy_reclaim *r, uint64_t off);
+int unit_reclaim_stream(struct eddy_reclaim *r, uint64_t desc);
 
 /* ---- images ---- */
 

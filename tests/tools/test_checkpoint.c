@@ -237,8 +237,8 @@ Test(checkpoint_tool, who_may_only_read_sees_checkpoints_and_cannot_set_them, .t
 Test(checkpoint_tool, a_list_is_sound_while_others_set_them, .timeout = 60) {
     make_events(3);
     SHELL(0, "0\n",
-          "(for i in $(seq 60); do eddy checkpoint p-$((i % 7)) $i; "
-          "eddy checkpoint p-$((i * 3 % 7)) --delete; done) >/dev/null 2>&1 & "
+          "(for i in $(seq 60); do eddy checkpoint p-$((i %% 7)) $i; "
+          "eddy checkpoint p-$((i * 3 %% 7)) --delete; done) >/dev/null 2>&1 & "
           "bad=0; while kill -0 $! 2>/dev/null; do eddy checkpoint -o json >$DIR/list || "
           "bad=$((bad + 1)); jq -e 'map(.checkpoint) | . == unique' <$DIR/list >/dev/null || "
           "bad=$((bad + 1)); done; echo $bad");

@@ -292,7 +292,7 @@ static const struct option_def checkpoint_options[] = {
 static const char *const checkpoint_examples[] = {
     "eddy checkpoint                        (lists them; 'a*': those that begin so)",
     "eddy checkpoint orders-view -o json",
-    "eddy checkpoint orders-view 42 --hold  (without --hold it does not hold any more)",
+    "eddy checkpoint orders-view 42 --hold  (without it: holds no more)",
     "eddy checkpoint orders-view head; eddy checkpoint --delete orders-view",
     NULL,
 };

@@ -16,12 +16,28 @@ struct direct {
     uint64_t floor;     /* what the store's becomes; 0: it stays */
     eddy_word *offsets; /* slots */
     eddy_word *versions;
+    bool quiet; /* the era was that of the span, behind its publishing */
 };
 
-/* Is this the stream of that name, and still there? */
-static inline bool is_named(const struct eddy_view *v, const struct eddy_plan_known *k,
+/* As eddy_view_holds(), for what this thread has looked at before. A block that held in an era is not
+ * freed before two eras have passed; so it holds as long as the era is the same, looked at behind the
+ * publishing of the span (`quiet`): who frees blocks moves the era on before it looks at the spans. */
+static inline bool holds(const struct eddy_view *v, bool quiet, uint64_t off, uint64_t tag,
+                         uint64_t *era) {
+    if (__builtin_expect(quiet && *era == v->span->hi, 1)) {
+        return true;
+    }
+    if (!eddy_view_holds(v, off, tag)) {
+        return false;
+    }
+    *era = v->span->hi;
+    return true;
+}
+
+/* Is this the stream of that name? If it was removed since, or forgotten, evaluate() sees it. */
+static inline bool is_named(const struct eddy_view *v, bool quiet, struct eddy_plan_known *k,
                             eddy_bytes name) {
-    if (!eddy_view_holds(v, k->desc, k->desc_tag)) {
+    if (!holds(v, quiet, k->desc, k->desc_tag, &k->era)) {
         return false;
     }
     eddy_bytes n = eddy_stream_name(eddy_arena_raw(v->arena, k->desc));
@@ -31,11 +47,14 @@ static inline bool is_named(const struct eddy_view *v, const struct eddy_plan_kn
 /* The stream, if this thread knows it: the one of last time costs no hash. */
 static inline bool find(struct eddy_plan *p, eddy_bytes name, struct direct *d) {
     struct eddy_arena *a = p->thread->arena;
+    const struct eddy_span *span = &p->thread->span;
+    /* [append.C1] acquire: pairs with [rcu.P2]: behind the span; see holds() */
+    d->quiet = eddy_ld_acq(span->era) == span->hi;
     struct eddy_plan_known *k = p->last;
-    if (!k || !is_named(&p->view, k, name)) {
+    if (!k || !is_named(&p->view, d->quiet, k, name)) {
         uint64_t hash = eddy_stream_hash(a, name);
         k = eddy_plan_known(p, hash);
-        if (k->desc == 0 || k->hash != hash || !is_named(&p->view, k, name)) {
+        if (k->desc == 0 || k->hash != hash || !is_named(&p->view, d->quiet, k, name)) {
             return false;
         }
         p->last = k;
@@ -80,24 +99,27 @@ static inline void set_fill(struct eddy_thread *t, uint64_t fill, uint32_t event
 
 /* Slots for `count` numbers in one leaf, which is there, or NULL. Mostly it is the one that was used
  * last; if not, it is looked for, as others or the long way may have made it. */
-static inline eddy_word *near_slots(const struct eddy_view *v, eddy_word *root,
+static inline eddy_word *near_slots(const struct eddy_view *v, bool quiet, eddy_word *root,
                                     struct eddy_trie_leaf *leaf, uint64_t number, size_t count) {
     uint64_t k = number & (EDDY_TRIE_SLOTS - 1);
     eddy_word *slot;
     if (k + count > EDDY_TRIE_SLOTS) {
         return NULL;
     }
-    if (leaf->off != 0 && leaf->base == number - k && eddy_view_holds(v, leaf->off, leaf->tag)) {
+    if (leaf->off != 0 && leaf->base == number - k &&
+        holds(v, quiet, leaf->off, leaf->tag, &leaf->era)) {
         struct eddy_shm_node *node = eddy_arena_raw(v->arena, leaf->off);
         return &node->slot[k];
     }
+    leaf->era = 0;
     return eddy_trie_slot_near(v, root, number, leaf, &slot) == 1 ? slot : NULL;
 }
 
 static inline eddy_word *version_slots(const struct eddy_view *v, const struct direct *d,
                                        uint64_t version, size_t count) {
     if (version >= EDDY_TRIE_VERSION) {
-        return near_slots(v, &d->stream->root, &d->known->leaf, version - EDDY_TRIE_VERSION, count);
+        return near_slots(v, d->quiet, &d->stream->root, &d->known->leaf,
+                          version - EDDY_TRIE_VERSION, count);
     }
     return version + count - 1 <= EDDY_INLINE_SLOTS ? &d->stream->slot[version - 1] : NULL;
 }
@@ -121,7 +143,7 @@ static inline size_t evaluate(struct eddy_plan *p, struct direct *d, int64_t exp
     if (limits != 0 && !EDDY_IS_TOMB(limits) && !eddy_retain_few(p, limits, t, count, d->bytes)) {
         return 0;
     }
-    d->offsets = near_slots(v, &a->super->offsets_root, &p->tail, t->first_offset, count);
+    d->offsets = near_slots(v, d->quiet, &a->super->offsets_root, &p->tail, t->first_offset, count);
     d->versions = version_slots(v, d, base + 1, count);
     if (!d->offsets || !d->versions) {
         return 0;

@@ -54,7 +54,7 @@ static inline void *eddy_block_at(struct eddy_arena *arena, uint64_t off, unsign
 /* The state a block is in now. */
 static inline unsigned eddy_block_state(const struct eddy_arena *arena, uint64_t off) {
     const struct eddy_shm_block *b = eddy_arena_raw(arena, off);
-    /* [block.C3] acquire: pairs with [block.P1], [reclaim.P1], [reclaim.P2] */
+    /* [block.C3] acquire: pairs with [block.P1], [prune.P1], [prune.P2] */
     return EDDY_STATE_OF(eddy_ld_acq(&b->state));
 }
 

@@ -178,27 +178,36 @@ static int plan_streams(const struct eddy_committer *c, struct eddy_batch *b,
     return 0;
 }
 
+static uint64_t bytes_of(const struct eddy_batch_event *e, uint32_t n) {
+    uint64_t bytes = 0;
+    for (uint32_t k = 0; k < n; k++) {
+        bytes += e[k].bytes;
+    }
+    return bytes;
+}
+
 /* Offsets lead to blocks, in pieces of as many as fit on the stack. */
 static int plan_offsets(const struct eddy_committer *c, const struct eddy_batch *b,
                         uint64_t first_offset, uint64_t bytes_before) {
     enum { PIECE = 256 };
     uint64_t refs[PIECE];
-    uint64_t sums[PIECE];
     for (uint32_t i = 0; i < b->events.count;) {
         uint32_t n = b->events.count - i < PIECE ? b->events.count - i : PIECE;
         const struct eddy_batch_event *e = &b->events.at[i];
         for (uint32_t k = 0; k < n; k++) {
             refs[k] = e[k].off;
-            sums[k] = bytes_before;
-            bytes_before += e[k].bytes;
         }
-        struct eddy_plan_values v = {.refs = refs, .sums = sums};
+        struct eddy_plan_values v = {
+            .refs = refs, .sum = bytes_before, .bytes = &e->bytes, .step = sizeof *e / 8};
         int r = eddy_plan_numbers(c->plan, &c->thread->arena->super->offsets_root, &c->plan->tail,
                                   first_offset + i, n, v);
         if (r < 0) {
             return r;
         }
         i += n;
+        if (i < b->events.count) {
+            bytes_before += bytes_of(e, n);
+        }
     }
     return 0;
 }
@@ -206,25 +215,27 @@ static int plan_offsets(const struct eddy_committer *c, const struct eddy_batch 
 /* Versions lead to offsets, in runs of events of one stream. */
 static int plan_versions(const struct eddy_committer *c, struct eddy_batch *b,
                          uint64_t first_offset) {
-    enum { PIECE = 256 };
-    uint64_t sums[PIECE];
     for (uint32_t i = 0; i < b->events.count;) {
         const struct eddy_batch_event *e = &b->events.at[i];
         struct eddy_batch_stream *s = &b->streams.at[e->stream];
         struct eddy_shm_stream *d = eddy_arena_raw(c->thread->arena, s->desc ? s->desc : s->fresh);
         uint64_t before = s->desc ? eddy_view_load(&c->plan->view, &d->bytes_in) : 0;
-        uint32_t n = 0;
-        do {
-            sums[n] = before + s->planned;
-            s->planned += b->events.at[i + n].bytes;
+        uint32_t n = b->streams.count == 1 ? b->events.count : 1;
+        while (i + n < b->events.count && e[n].stream == e->stream) {
             n++;
-        } while (n < PIECE && i + n < b->events.count && b->events.at[i + n].stream == e->stream);
-        struct eddy_plan_values v = {.base = first_offset + i, .sums = sums};
+        }
+        struct eddy_plan_values v = {.base = first_offset + i,
+                                     .sum = before + s->planned,
+                                     .bytes = &e->bytes,
+                                     .step = sizeof *e / 8};
         int r = eddy_plan_versions(c->plan, d, s->hash, s->base + e->k + 1, n, v);
         if (r < 0) {
             return r;
         }
         i += n;
+        if (i < b->events.count) {
+            s->planned += bytes_of(e, n);
+        }
     }
     return 0;
 }

@@ -410,17 +410,18 @@ typedef struct eddy_maintained {
     uint64_t trimmed; /* bytes given back to the system */
 } eddy_maintained;
 
-#define EDDY_TRIM 0x1u /* give free memory back to the system as well */
+#define EDDY_TRIM                                                                                  \
+    0x1u /* give free memory back to the system as well, but for an eighth of what is used */
 
 /* Errors: EDDY_EAGAIN with EDDY_TRIM, while somebody reads through a read-only handle. With EDDY_TRIM it
  * may sleep for some milliseconds. done may be NULL. */
 EDDY_API int eddy_maintain(eddy_store *store, uint32_t flags, eddy_maintained *done);
 
-/* Starts a thread in this process that calls eddy_maintain() every interval_ns (a millisecond to a
- * day), until eddy_maintain_stop() or eddy_close(). Worth while where a limit of age is to hold
+/* Starts a thread in this process that calls eddy_maintain() with these flags every interval_ns (a
+ * millisecond to a day), until eddy_maintain_stop() or eddy_close(). Worth while where a limit of age is to hold
  * although nobody appends. It blocks all signals; it is not in a child after a fork. Not to be called
  * by two threads at once. */
-EDDY_API int eddy_maintain_start(eddy_store *store, int64_t interval_ns);
+EDDY_API int eddy_maintain_start(eddy_store *store, int64_t interval_ns, uint32_t flags);
 EDDY_API int eddy_maintain_stop(eddy_store *store);
 
 /* ---- reading ------------------------------------------------------------------------------- */

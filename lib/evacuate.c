@@ -179,6 +179,8 @@ bool eddy_evacuate_pays(const struct eddy_arena *a, const struct eddy_ring_copy 
     uint64_t live =
         eddy_ring_bytes(now) + eddy_ring_events(now) * EVENT_EXTRA + now->names * STREAM_EXTRA;
     /* [evacuate.R4] relaxed: a figure to compare with */
-    uint64_t used = eddy_ld_rlx(&a->super->reserved) * EDDY_EXTENT_SIZE;
-    return eddy_extent_none_free(a) && used > live + live / 8 + SLACK * (uint64_t)EDDY_EXTENT_SIZE;
+    uint64_t used = eddy_ld_rlx(&a->super->reserved);
+    uint64_t free = eddy_extent_known_free(a);
+    used = used > free + SLACK ? used - free - SLACK : 0;
+    return used * EDDY_EXTENT_SIZE > live + live / 8;
 }

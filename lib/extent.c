@@ -606,9 +606,15 @@ uint64_t eddy_extent_check(struct eddy_arena *a, eddy_report_fn report, void *ar
     return wrong;
 }
 
-bool eddy_extent_none_free(const struct eddy_arena *a) {
-    /* [extent.R31] relaxed: hints */
+uint64_t eddy_extent_known_free(const struct eddy_arena *a) {
+    /* [extent.R31] relaxed: hints, counted */
     uint64_t end = (eddy_ld_rlx(&a->super->reserved) + 63) / 64;
-    uint64_t word = (uint32_t)eddy_ld_rlx(&a->super->lowest[EDDY_MAP_FREE]);
-    return word >= end || (word + 1 == end && eddy_ld_rlx(&a->maps[word]) == 0);
+    uint64_t n = 0;
+    for (uint64_t w = 0; w < end && w < a->map_words; w++) {
+        /* [extent.R35] relaxed: as above */
+        uint64_t free = eddy_ld_rlx(&a->maps[EDDY_MAP_FREE * a->map_words + w]);
+        uint64_t holes = eddy_ld_rlx(&a->maps[EDDY_MAP_HOLES * a->map_words + w]);
+        n += (uint64_t)__builtin_popcountll(free) + (uint64_t)__builtin_popcountll(holes);
+    }
+    return n;
 }

@@ -49,8 +49,8 @@ bool eddy_extent_begin_emptying(struct eddy_arena *arena, uint32_t idx, uint32_t
 int eddy_extent_end_emptying(struct eddy_arena *arena, uint32_t idx, bool empty);
 /* Extents without memory, by counting. */
 uint64_t eddy_extent_count_holes(struct eddy_arena *arena);
-/* Is no extent known to be free? */
-bool eddy_extent_none_free(const struct eddy_arena *arena);
+/* Extents that are known to be free, or without memory: a bit each is looked at. */
+uint64_t eddy_extent_known_free(const struct eddy_arena *arena);
 /* Sets the bit of an extent that may be had, whatever it is; for who looks through all. */
 void eddy_extent_remind(struct eddy_arena *arena, uint32_t idx);
 /* Extents now free, by counting; and owned by one member. */

@@ -26,6 +26,7 @@ void eddy_grace_fini(struct eddy_grace *g) {
         eddy_grace_due(g->thread->arena);
     }
     g->blocks = 0;
+    g->kept = 0;
     g->extents = 0;
     /* [grace.R7] relaxed: ours; nothing is retired in our name any more */
     eddy_st_rlx(&g->thread->slot->retiring, 0);
@@ -33,10 +34,10 @@ void eddy_grace_fini(struct eddy_grace *g) {
 
 void eddy_grace_disown(struct eddy_arena *a, uint64_t off) {
     struct eddy_shm_block *b = eddy_arena_raw(a, off);
-    /* [grace.C5] acquire: pairs with [reclaim.P2] */
+    /* [grace.C5] acquire: pairs with [prune.P2] */
     uint64_t was = eddy_ld_acq(&b->state);
     uint64_t now = EDDY_STATE(EDDY_STATE_GEN(was), EDDY_CONDEMNED, 0);
-    /* [grace.P2] acq_rel: pairs with [reclaim.C2]. Anybody may retire it, later. */
+    /* [grace.P2] acq_rel: pairs with [prune.C2]. Anybody may retire it, later. */
     if (EDDY_STATE_OF(was) == EDDY_RETIRED) {
         (void)eddy_cas_ar(&b->state, &was, now);
     }
@@ -47,13 +48,28 @@ void eddy_grace_due(struct eddy_arena *a) {
     (void)eddy_add_ar(&a->super->dues, UINT64_C(1));
 }
 
-bool eddy_grace_room(struct eddy_grace *g) {
+/* Somebody who is stopped may hold all that we have: the oldest half is left to others, else what was
+ * born later, which he does not hold, could never be retired. */
+static void make_room(struct eddy_grace *g) {
+    enum { HALF = EDDY_GRACE_BLOCKS / 2 };
+    for (uint32_t i = 0; i < HALF; i++) {
+        eddy_grace_disown(g->thread->arena, g->block[i]);
+    }
+    memmove(g->block, g->block + HALF, (g->blocks - HALF) * sizeof g->block[0]);
+    g->blocks -= HALF;
+    g->kept = g->kept > HALF ? g->kept - HALF : 0;
+    eddy_grace_due(g->thread->arena);
+}
+
+void eddy_grace_room(struct eddy_grace *g) {
     if (g->blocks == 0) {
         /* [grace.R8] relaxed: ours; before the first block is retired in our name, so that our sweeper
          * looks for them. On the way to that stands a fence. */
         eddy_st_rlx(&g->thread->slot->retiring, 1);
     }
-    return g->blocks < EDDY_GRACE_BLOCKS;
+    if (g->blocks == EDDY_GRACE_BLOCKS) {
+        make_room(g);
+    }
 }
 
 void eddy_grace_block(struct eddy_grace *g, uint64_t off) {
@@ -149,12 +165,13 @@ static void free_blocks(struct eddy_grace *g) {
             g->block[kept++] = g->block[i];
             continue;
         }
-        /* [grace.C3] acquire: pairs with [reclaim.P2] */
+        /* [grace.C3] acquire: pairs with [prune.P2] */
         eddy_block_free(a, g->block[i], eddy_ld_acq(&b->state));
         g->freed_blocks++;
         offer_nodes(g, g->block[i]);
     }
     g->blocks = kept;
+    g->kept = kept;
     if (kept == 0) {
         /* [grace.R9] relaxed: ours */
         eddy_st_rlx(&g->thread->slot->retiring, 0);
@@ -308,11 +325,13 @@ void eddy_grace_extent(struct eddy_grace *g, uint32_t idx) {
     if (g->extents == EDDY_GRACE_EXTENTS) {
         free_noted(g);
     }
-    if (g->extents < EDDY_GRACE_EXTENTS) {
-        g->extent[g->extents++] = idx;
-    } else {
-        eddy_grace_due(g->thread->arena); /* all of them are pinned */
+    if (g->extents == EDDY_GRACE_EXTENTS) {
+        /* All of them are pinned: the oldest is left to a scan, so that others may go. */
+        g->extents--;
+        memmove(g->extent, g->extent + 1, g->extents * sizeof g->extent[0]);
+        eddy_grace_due(g->thread->arena);
     }
+    g->extent[g->extents++] = idx;
 }
 
 /* A fence costs microseconds, and what somebody holds back who is stopped stays for ever: so it is looked

@@ -28,8 +28,8 @@ struct eddy_grace {
 void eddy_grace_init(struct eddy_grace *grace, struct eddy_thread *thread);
 /* What waits is left to others. */
 void eddy_grace_fini(struct eddy_grace *grace);
-/* Is there room to note one more block? If not it stays condemned. Called before it is retired. */
-bool eddy_grace_room(struct eddy_grace *grace);
+/* Makes sure that there is room to note one more block. Called before it is retired. */
+void eddy_grace_room(struct eddy_grace *grace);
 /* A retired block of a member that gives up, or is dead, is condemned again, for others. */
 void eddy_grace_disown(struct eddy_arena *arena, uint64_t off);
 /* A block that has just been retired, in the name of this member. */

@@ -17,6 +17,7 @@ struct eddy_keeper {
     pthread_mutex_t lock;
     pthread_cond_t wake;
     int64_t interval_ns;
+    uint32_t flags;
     uint64_t life;
     bool stop; /* under the lock */
 };
@@ -41,13 +42,13 @@ static bool sleep_on(struct eddy_keeper *k) {
 static void *keep(void *arg) {
     struct eddy_keeper *k = arg;
     while (sleep_on(k)) {
-        (void)eddy_maintain(k->store, 0,
+        (void)eddy_maintain(k->store, k->flags,
                             NULL); /* an error is met again by who works on the store */
     }
     return NULL;
 }
 
-static void init(struct eddy_keeper *k, eddy_store *s, int64_t interval_ns) {
+static void init(struct eddy_keeper *k, eddy_store *s, int64_t interval_ns, uint32_t flags) {
     pthread_condattr_t attr;
     pthread_condattr_init(&attr);
     pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -56,6 +57,7 @@ static void init(struct eddy_keeper *k, eddy_store *s, int64_t interval_ns) {
     pthread_condattr_destroy(&attr);
     k->store = s;
     k->interval_ns = interval_ns;
+    k->flags = flags;
     k->life = s->life;
 }
 
@@ -79,11 +81,15 @@ static void stop(struct eddy_store *s) {
     }
 }
 
-int eddy_maintain_start(eddy_store *s, int64_t interval_ns) {
+int eddy_maintain_start(eddy_store *s, int64_t interval_ns, uint32_t flags) {
     struct eddy_context *c;
     int r = eddy_store_writer(s, &c);
     if (r < 0) {
         return r;
+    }
+    if (flags & ~EDDY_TRIM) {
+        return eddy_error_set(EDDY_EINVAL, "eddy_maintain_start() has unknown flags (%#x)",
+                              flags & ~EDDY_TRIM);
     }
     if (interval_ns < 1000000 || interval_ns > INT64_C(86400000000000)) {
         return eddy_error_set(EDDY_EINVAL,
@@ -95,7 +101,7 @@ int eddy_maintain_start(eddy_store *s, int64_t interval_ns) {
     if (!k) {
         return eddy_error_set(EDDY_ENOMEM, "no memory for a thread of maintenance");
     }
-    init(k, s, interval_ns);
+    init(k, s, interval_ns, flags);
     /* Signals are the caller's threads' business. */
     sigset_t all;
     sigset_t before;

@@ -267,7 +267,10 @@ static int leaf_of(struct eddy_plan *p, eddy_word *root, bool private, uint64_t 
 static inline struct eddy_plan_values values_from(struct eddy_plan_values v, uint32_t n) {
     v.base += n;
     v.refs = v.refs ? v.refs + n : NULL;
-    v.sums = v.sums ? v.sums + n : NULL;
+    for (uint32_t k = 0; v.bytes && k < n; k++) {
+        v.sum += *v.bytes;
+        v.bytes += v.step;
+    }
     return v;
 }
 
@@ -339,6 +342,7 @@ static void remember(struct eddy_plan *p, struct eddy_trie_leaf *near, uint64_t 
     near->off = off_of(p, leaf);
     near->tag = eddy_block_tag(p->thread->arena, near->off);
     near->base = number & ~(uint64_t)(EDDY_TRIE_SLOTS - 1);
+    near->era = 0;
 }
 
 static int numbers_under(struct eddy_plan *p, eddy_word *root, bool root_private,
@@ -350,7 +354,7 @@ static int numbers_under(struct eddy_plan *p, eddy_word *root, bool root_private
         struct eddy_shm_node *leaf;
         bool private = false;
         if (!is_near(p, near, number, &leaf)) {
-            int r = leaf_of(p, root, root_private, number, v.sums ? v.sums[0] : 0, &leaf, &private);
+            int r = leaf_of(p, root, root_private, number, v.sum, &leaf, &private);
             if (r < 0) {
                 return r;
             }
@@ -364,7 +368,7 @@ static int numbers_under(struct eddy_plan *p, eddy_word *root, bool root_private
         }
         number += n;
         count -= n;
-        v = values_from(v, n);
+        v = count > 0 ? values_from(v, n) : v;
     }
     return 0;
 }
@@ -407,7 +411,7 @@ static int versions_in(struct eddy_plan *p, struct eddy_shm_stream *s, bool priv
     }
     struct eddy_shm_node *leaf = NULL;
     bool leaf_private = false;
-    int r = leaf8_of(p, s, private, v.sums ? v.sums[0] : 0, &leaf, &leaf_private);
+    int r = leaf8_of(p, s, private, v.sum, &leaf, &leaf_private);
     return r < 0 ? r
                  : fill_slots(p, &leaf->slot[version - 1 - EDDY_INLINE_SLOTS], leaf_private, n, &v);
 }
@@ -428,7 +432,7 @@ int eddy_plan_versions(struct eddy_plan *p, struct eddy_shm_stream *s, uint64_t 
         }
         version += n;
         count -= n;
-        v = values_from(v, n);
+        v = count > 0 ? values_from(v, n) : v;
     }
     return 0;
 }

@@ -28,6 +28,7 @@ struct eddy_plan_known {
     uint64_t hash;
     uint64_t desc; /* 0: none */
     uint64_t desc_tag;
+    uint64_t era;    /* in which it was found to hold last: for append.c */
     uint64_t groups; /* that its appends wake */
     struct eddy_trie_leaf leaf;
 };
@@ -55,12 +56,15 @@ struct eddy_plan {
     struct eddy_plan_known known[EDDY_PLAN_KNOWN];
 };
 
-/* Numbers to be set in a row: base + k, or, if refs is not NULL, refs[k]; sums[k] is what a leaf that
- * begins with the k-th one says of the bytes before it (NULL: nothing). */
+/* Numbers to be set in a row: base + k, or, if refs is not NULL, refs[k]. sum: what a leaf that begins
+ * with the first of them says of the bytes before it; bytes[k * step] is how many the k-th one adds to
+ * that (NULL: none). */
 struct eddy_plan_values {
     uint64_t base;
     const uint64_t *refs;
-    const uint64_t *sums;
+    uint64_t sum;
+    const uint64_t *bytes;
+    size_t step;
 };
 
 void eddy_plan_init(struct eddy_plan *plan, struct eddy_thread *thread);

@@ -86,7 +86,7 @@ static inline void eddy_rcu_clear(struct eddy_shm_thread *slot) {
 static inline void eddy_rcu_advance(eddy_word *era) {
     /* [rcu.R4] relaxed: the swap below decides */
     uint64_t e = eddy_ld_rlx(era);
-    /* [rcu.P2] acq_rel: pairs with [rcu.C1], [rcu.C2], [grace.C2], [trim.C1]. Whoever enters in the new era sees what was
+    /* [rcu.P2] acq_rel: pairs with [rcu.C1], [rcu.C2], [grace.C2], [trim.C1], [append.C1]. Whoever enters in the new era sees what was
      * unlinked in the old one as unlinked. */
     (void)eddy_cas_ar(era, &e, e + 1);
 }

@@ -15,7 +15,7 @@
 #include "error.h"
 #include "event.h"
 #include "gone.h"
-#include "platform.h"
+#include "prune.h"
 
 enum { SLICE = 256, STUCK = 8192, SCAN_ROUNDS = 8 };
 
@@ -59,8 +59,6 @@ static int settle(struct eddy_reclaim *r) {
     return eddy_apply_help(r->thread, &seq, &empty);
 }
 
-/* ---- nodes ---- */
-
 /* Is it still the block that was meant, and not yet retired; then it is in the span from now on, since
  * who retires it notes the era behind that. It may be condemned. */
 static bool is_still(const struct eddy_reclaim *r, uint64_t off, uint64_t tag) {
@@ -69,151 +67,6 @@ static bool is_still(const struct eddy_reclaim *r, uint64_t off, uint64_t tag) {
     return eddy_block_is(v.arena, off, tag, EDDY_CONDEMNED) &&
            (eddy_view_covers(&v, b) ||
             (eddy_block_is(v.arena, off, tag, EDDY_CONDEMNED) && eddy_view_covers(&v, b)));
-}
-
-/* Turns the cell that leads to a block into a mark. */
-static void unlink_cell(eddy_word *cell, uint64_t off) {
-    /* [reclaim.P3] acq_rel: pairs with [view.C1]. Fails if somebody else did it. Death before: the
-     * block is condemned, and completed by a scan. */
-    (void)eddy_cas_ar(cell, &off, EDDY_TOMB(0));
-}
-
-/* Says of a block that it is going to go. False: it went already. */
-static bool condemn(struct eddy_shm_block *b) {
-    /* [reclaim.C1] acquire: pairs with [reclaim.P1] */
-    uint64_t was = eddy_ld_acq(&b->state);
-    while (EDDY_STATE_OF(was) == EDDY_OWNED || EDDY_STATE_OF(was) == EDDY_LINKED) {
-        /* [reclaim.P1] acq_rel: pairs with [reclaim.C1], [reclaim.C2], [block.C3]. From now on anybody may complete
-         * it. Death after: a scan does. */
-        if (eddy_cas_ar(&b->state, &was, EDDY_STATE(EDDY_STATE_GEN(was), EDDY_CONDEMNED, 0))) {
-            return true;
-        }
-    }
-    return EDDY_STATE_OF(was) == EDDY_CONDEMNED;
-}
-
-/* A condemned block without a way in is retired. */
-static void retire(struct eddy_reclaim *r, uint64_t off) {
-    struct eddy_arena *a = r->thread->arena;
-    struct eddy_shm_block *b = eddy_arena_raw(a, off);
-    if (!eddy_grace_room(&r->grace)) {
-        eddy_grace_due(a); /* it stays condemned */
-        return;
-    }
-    /* [reclaim.C2] acquire: pairs with [reclaim.P1], [grace.P2] */
-    uint64_t was = eddy_ld_acq(&b->state);
-    if (EDDY_STATE_OF(was) != EDDY_CONDEMNED) {
-        return;
-    }
-    uint64_t now = EDDY_STATE(EDDY_STATE_GEN(was), EDDY_RETIRED, r->thread->member);
-    /* [reclaim.P2] acq_rel: pairs with [block.C3], [grace.C3], [grace.C5]. Ours to free. Death after: the
-     * sweep of us gives it to others, who retire it once more. */
-    if (eddy_cas_ar(&b->state, &was, now)) {
-        /* [reclaim.F1] seq_cst fence: alone: the store of the mark on the way in, by us or seen by us,
-         * and that of the state stand before the load of the era: who enters in a later one finds the
-         * block by no way in, nor by its state. Only we free it, behind this. */
-        eddy_fence_sc();
-        /* [reclaim.R1] relaxed: ordered by the fence above */
-        eddy_at_max(&b->retired, eddy_ld_rlx(&a->super->era));
-        eddy_grace_block(&r->grace, off);
-    }
-}
-
-/* Are all ways out of a node of offsets or numbers marks? */
-static bool all_gone(const struct eddy_shm_node *node) {
-    unsigned n = EDDY_TRIE_SLOTS;
-    /* [reclaim.R2] relaxed: marks stay, so what is seen of them is true for good */
-    if (!EDDY_IS_TOMB(eddy_ld_rlx(&node->slot[n - 1])) ||
-        !EDDY_IS_TOMB(eddy_ld_rlx(&node->slot[0]))) {
-        return false;
-    }
-    for (unsigned i = 1; i + 1 < n; i++) {
-        /* [reclaim.R3] relaxed: as above */
-        if (!EDDY_IS_TOMB(eddy_ld_rlx(&node->slot[i]))) {
-            return false;
-        }
-    }
-    return true;
-}
-
-/* The nodes from the root of a number trie down to where a number's leaf is, or was. */
-struct path {
-    eddy_word *cell[12]; /* that leads to node[i] */
-    uint64_t node[12];
-    unsigned depth;
-};
-
-static int find_path(const struct eddy_view *v, eddy_word *root, uint64_t number,
-                     struct path *path) {
-    eddy_word *cell = root;
-    unsigned above = EDDY_TRIE_SHIFT_MAX + 1;
-    for (path->depth = 0; path->depth < 12;) {
-        struct eddy_shm_block *block;
-        uint64_t value;
-        int r = eddy_trie_follow(v, cell, EDDY_TRIE_CLASS, &value, &block);
-        if (r <= 0) {
-            return r;
-        }
-        uint64_t shape = eddy_trie_shape(block);
-        unsigned shift = EDDY_SHAPE_SHIFT(shape);
-        if (!eddy_trie_shape_good(shape, above)) {
-            break;
-        }
-        path->cell[path->depth] = cell;
-        path->node[path->depth++] = value;
-        if (shift == 0) {
-            return 0;
-        }
-        above = shift;
-        cell =
-            &((struct eddy_shm_node *)(void *)block)->slot[number >> shift & (EDDY_TRIE_SLOTS - 1)];
-    }
-    return eddy_error_set(EDDY_ECORRUPT, "an index is damaged at byte %llu: run `eddy check`",
-                          (unsigned long long)eddy_arena_off(v->arena, cell));
-}
-
-/* Takes the lowest nodes of a path out, as long as they are dead; the leaf is if `leaf_dead`. The
- * root stays, since it may be swapped by a record at any time. */
-static void prune(struct eddy_reclaim *r, const struct path *path, bool leaf_dead) {
-    struct eddy_arena *a = r->thread->arena;
-    for (unsigned i = path->depth; i-- > 1;) {
-        struct eddy_shm_node *node = eddy_arena_raw(a, path->node[i]);
-        bool dead = i + 1 == path->depth && leaf_dead;
-        if (!(dead || all_gone(node)) || !condemn(&node->block)) {
-            return;
-        }
-        unlink_cell(path->cell[i], path->node[i]);
-        retire(r, path->node[i]);
-    }
-}
-
-static int prune_number(struct eddy_reclaim *r, eddy_word *root, uint64_t number, bool leaf_dead) {
-    struct eddy_view v = view_of(r);
-    struct path path;
-    int got = find_path(&v, root, number, &path);
-    if (got == 0 && path.depth > 0) {
-        uint64_t shape = eddy_trie_shape(eddy_arena_raw(v.arena, path.node[path.depth - 1]));
-        prune(r, &path, leaf_dead && EDDY_SHAPE_SHIFT(shape) == 0);
-    }
-    return got;
-}
-
-/* The leaf of a version, all of whose versions are gone and lead to nothing any more. */
-static int prune_version(struct eddy_reclaim *r, struct eddy_shm_stream *s, uint64_t version) {
-    struct eddy_view v = view_of(r);
-    if (version >= EDDY_TRIE_VERSION) {
-        return prune_number(r, &s->root, version - EDDY_TRIE_VERSION, true);
-    }
-    struct eddy_shm_block *block;
-    uint64_t off;
-    int got = version > EDDY_INLINE_SLOTS
-                  ? eddy_trie_follow(&v, &s->leaf8, EDDY_LEAF8_CLASS, &off, &block)
-                  : 0;
-    if (got == 1 && condemn(block)) {
-        unlink_cell(&s->leaf8, off);
-        retire(r, off);
-    }
-    return got < 0 ? got : 0;
 }
 
 /* Is the version the last of its leaf? */
@@ -290,7 +143,7 @@ static int passed(struct eddy_reclaim *r, uint64_t offset, const struct eddy_gon
         r->empty[r->empty_count++] = (struct eddy_reclaim_stream){
             .desc = look->stream, .tag = eddy_block_tag(a, look->stream)};
     }
-    return s && ends_leaf(look->version) ? prune_version(r, s, look->version) : 0;
+    return s && ends_leaf(look->version) ? eddy_prune_version(&r->grace, s, look->version) : 0;
 }
 
 static int bury_below(struct eddy_reclaim *r, uint64_t from, uint64_t to, uint64_t *done) {
@@ -305,7 +158,7 @@ static int bury_below(struct eddy_reclaim *r, uint64_t from, uint64_t to, uint64
             got = passed(r, o, &look);
         }
         if (got >= 0 && look.slot && (o % EDDY_TRIE_SLOTS == EDDY_TRIE_SLOTS - 1)) {
-            got = prune_number(r, &a->super->offsets_root, o, false);
+            got = eddy_prune_number(&r->grace, &a->super->offsets_root, o, false);
         }
         o = look.slot || got < 0 ? o : look.last < to ? look.last : to;
     }
@@ -397,49 +250,19 @@ static int bury_versions(struct eddy_reclaim *r, struct eddy_shm_stream *s) {
         uint64_t offset = got == 1 ? eddy_view_load(&v, slot) : 0;
         if (got >= 0 && offset != 0) {
             got = bury(r, offset, &look);
-            if (got >= 0 && look.slot && all_gone(eddy_trie_node_of(look.slot, offset))) {
-                got = prune_number(r, &v.arena->super->offsets_root, offset, false);
+            if (got >= 0 && look.slot &&
+                eddy_prune_all_gone(eddy_trie_node_of(look.slot, offset))) {
+                got = eddy_prune_number(&r->grace, &v.arena->super->offsets_root, offset, false);
             }
         }
         if (got >= 0 && ends_leaf(n)) {
-            got = prune_version(r, s, n);
+            got = eddy_prune_version(&r->grace, s, n);
         }
         done += got >= 0;
     }
     /* [reclaim.R8] relaxed: a maximum; death before: done again */
     eddy_at_max(&s->reclaimed, done);
     return got < 0 ? got : done < first;
-}
-
-/* Nodes of a condemned stream's trie from one down: all of them, below first. Each is lower than the
- * one above it: so a damaged one leads to no more than there can be. */
-static void retire_tree(struct eddy_reclaim *r, eddy_word *cell, unsigned class_, unsigned above) {
-    struct eddy_view v = view_of(r);
-    struct eddy_shm_block *block;
-    uint64_t off;
-    if (eddy_trie_follow(&v, cell, class_, &off, &block) != 1) {
-        return;
-    }
-    uint64_t shape = eddy_trie_shape(block);
-    unsigned shift = EDDY_SHAPE_SHIFT(shape);
-    struct eddy_shm_node *node = (struct eddy_shm_node *)(void *)block;
-    bool inner = shift > 0 && eddy_trie_shape_good(shape, above);
-    for (unsigned i = 0; inner && i < EDDY_TRIE_SLOTS; i++) {
-        retire_tree(r, &node->slot[i], class_, shift);
-    }
-    if (condemn(block)) {
-        unlink_cell(cell, off);
-        retire(r, off);
-    }
-}
-
-static void retire_stream(struct eddy_reclaim *r, uint64_t desc) {
-    struct eddy_shm_stream *s = eddy_stream_at(r->thread->arena, desc);
-    if (s) {
-        retire_tree(r, &s->leaf8, EDDY_LEAF8_CLASS, 0);
-        retire_tree(r, &s->root, EDDY_TRIE_CLASS, EDDY_TRIE_SHIFT_MAX + 1);
-        retire(r, desc);
-    }
 }
 
 /* Is it condemned, and if by a record, is that applied? It says so before the swaps that make it so. */
@@ -459,9 +282,10 @@ int eddy_reclaim_stream(struct eddy_reclaim *r, uint64_t desc, uint64_t tag) {
         bool condemned = s && is_condemned(r, desc);
         got = s ? bury_versions(r, s) : 0;
         if (got == 0 && condemned) {
-            retire_stream(r, desc);
+            eddy_prune_stream(&r->grace, desc);
             /* [reclaim.R9] relaxed: constant since it was published */
-            got = prune_number(r, &a->super->streams_root, eddy_ld_rlx(&s->number), false);
+            got = eddy_prune_number(&r->grace, &a->super->streams_root, eddy_ld_rlx(&s->number),
+                                    false);
         }
         eddy_rcu_leave(&r->thread->span);
         eddy_grace_free(&r->grace, false);
@@ -481,7 +305,7 @@ static void complete(struct eddy_reclaim *r, uint64_t off) {
     if (home != 0 && home != eddy_arena_off(a, a->names)) {
         eddy_trie_unlink(&v, off);
     }
-    retire(r, off);
+    eddy_prune_retire(&r->grace, off);
 }
 
 int eddy_reclaim_block(struct eddy_reclaim *r, uint64_t off, uint64_t tag) {
@@ -524,7 +348,9 @@ static int scan_versions(struct eddy_reclaim *r, struct eddy_shm_node *node, uin
         return 0;
     }
     if (EDDY_SHAPE_SHIFT(shape) != 0) {
-        return all_gone(node) ? prune_number(r, &s->root, last_under(node), false) : 0;
+        return eddy_prune_all_gone(node)
+                   ? eddy_prune_number(&r->grace, &s->root, last_under(node), false)
+                   : 0;
     }
     /* Its versions lead to nothing any more: the stream's were buried, or lie below what is. */
     if (eddy_gone_versions(&v, s, &gone) < 0) {
@@ -535,7 +361,7 @@ static int scan_versions(struct eddy_reclaim *r, struct eddy_shm_node *node, uin
     uint64_t last = eddy_ld_rlx(&node->slot[small ? EDDY_LEAF8 - 1 : EDDY_TRIE_SLOTS - 1]);
     bool buried = version <= eddy_view_load(&v, &s->reclaimed) ||
                   (last != 0 && last <= eddy_ld_rlx(&a->super->reclaimed));
-    return version <= gone && buried ? prune_version(r, s, version) : 0;
+    return version <= gone && buried ? eddy_prune_version(&r->grace, s, version) : 0;
 }
 
 /* A linked node: is it one under which all is gone? Then it goes, as it should have gone. */
@@ -550,7 +376,9 @@ static int scan_node(struct eddy_reclaim *r, struct eddy_shm_node *node) {
     if (home >= a->extents_off) {
         return scan_versions(r, node, home, shape);
     }
-    return all_gone(node) ? prune_number(r, eddy_arena_raw(a, home), last_under(node), false) : 0;
+    return eddy_prune_all_gone(node)
+               ? eddy_prune_number(&r->grace, eddy_arena_raw(a, home), last_under(node), false)
+               : 0;
 }
 
 struct scan {
@@ -625,8 +453,8 @@ static int scan_nodes(struct eddy_reclaim *r, uint32_t idx) {
     if (k.taken == 0) {
         /* Its blocks were freed by the sweep of who died, or are not counted any more. */
         eddy_grace_extent(&r->grace, idx);
-        eddy_grace_free(&r->grace, false);
     }
+    eddy_grace_free(&r->grace, false);
     return k.result;
 }
 

@@ -414,17 +414,19 @@ static int limit_streams(struct eddy_plan *p, const struct eddy_batch *b, const 
     int looks = 0;
     uint64_t number =
         p->first_stream; /* where the last one stopped, if it had looked at too many */
+    uint64_t found = 0;  /* the first that goes: this may not be committed */
     bool all = number == 0;
     p->first_stream = 0;
     while (r == 0 && drop && l->streams != 0 && t->after.streams + more > l->streams) {
         r = drop_first_stream(p, b, t, &number, &looks);
         if (r == 0) {
-            p->first_stream = t->more ? number - 1 : 0;
+            p->first_stream = !t->more ? 0 : found ? found - 1 : number - 1;
             /* What is left is written by this transaction, for which there is room, or held. */
             return all && more > 0 && !t->more && t->after.hold != 0
                        ? held(&p->view, "streams", l->streams)
                        : 0;
         }
+        found = found ? found : number;
         r = r < 0 ? r : 0;
     }
     return r;

@@ -74,6 +74,7 @@ static void remember(const struct eddy_view *v, uint64_t number, const eddy_word
     leaf->off = eddy_arena_off(v->arena, slot - k) - sizeof(struct eddy_shm_node);
     leaf->tag = eddy_block_tag(v->arena, leaf->off);
     leaf->base = number - k;
+    leaf->era = 0;
 }
 
 int eddy_trie_slot_near(const struct eddy_view *v, eddy_word *root, uint64_t number,

@@ -45,6 +45,7 @@ struct eddy_trie_leaf {
     uint64_t off; /* 0: none */
     uint64_t tag;
     uint64_t base;
+    uint64_t era; /* in which it was found to hold last: for append.c */
 };
 /* As eddy_trie_slot(), through the leaf of last time. Inside the span of the call only. */
 int eddy_trie_slot_near(const struct eddy_view *view, eddy_word *root, uint64_t number,

@@ -357,6 +357,15 @@ static int scan_all(struct eddy_reclaim *k) {
     return r;
 }
 
+/* Free extents that trimming leaves: what is used will change a little. */
+static uint64_t to_keep(struct eddy_context *c) {
+    struct eddy_arena *a = c->thread.arena;
+    uint64_t all = eddy_arena_reserved(a);
+    uint64_t free = eddy_extent_known_free(a);
+    uint64_t keep = (all > free ? all - free : 0) / 8;
+    return keep > TRIM_KEEP ? keep : TRIM_KEEP;
+}
+
 int eddy_maintain(eddy_store *store, uint32_t flags, eddy_maintained *done) {
     struct eddy_context *c;
     eddy_maintained m = {.size = sizeof m};
@@ -384,7 +393,7 @@ int eddy_maintain(eddy_store *store, uint32_t flags, eddy_maintained *done) {
     if (r < 0 && r != EDDY_EFULL) {
         return r;
     }
-    r = flags & EDDY_TRIM ? eddy_trim(&c->thread, TRIM_KEEP, &m.trimmed) : 0;
+    r = flags & EDDY_TRIM ? eddy_trim(&c->thread, to_keep(c), &m.trimmed) : 0;
     m.events = k->events - before.events;
     m.extents = k->grace.freed_extents - before.grace.freed_extents;
     m.nodes = k->grace.freed_blocks - before.grace.freed_blocks;

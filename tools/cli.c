@@ -109,7 +109,10 @@ static const char *const other_words[][2] = {{"cat", "read"},
                                              {"vacuum", "maintain"},
                                              {"compact", "maintain"},
                                              {"gc", "maintain"},
-                                             {"tombstone", "delete"}};
+                                             {"tombstone", "delete"},
+                                             {"checkpoints", "checkpoint"},
+                                             {"cursor", "checkpoint"},
+                                             {"position", "checkpoint"}};
 
 static int unknown_command(const char *word) {
     const char *names[WORDS_MAX];

@@ -48,6 +48,8 @@ enum option_id {
     OPT_YES,
     OPT_DRY_RUN,
     OPT_FORGET,
+    OPT_DELETE,
+    OPT_HOLD,
     OPT_TRIM,
     OPT_LIMIT_EVENTS,
     OPT_LIMIT_BYTES,

@@ -281,6 +281,22 @@ static const char *const retain_examples[] = {
     NULL,
 };
 
+static const struct option_def checkpoint_options[] = {
+    {OPT_HOLD, 0, "hold", NULL, NULL, "set it so that limits drop nothing behind it"},
+    {OPT_DELETE, 0, "delete", NULL, NULL, "delete it"},
+    {OPT_EXACT, 0, "exact", NULL, NULL, "a * at the end belongs to the checkpoint's name"},
+    {OPT_UTC, 0, "utc", NULL, NULL, "show times in UTC rather than local"},
+    {OPT_OUTPUT, 'o', "output", "FORM", "text|json|jsonl", "text (default), json or jsonl"},
+    OPTIONS_END,
+};
+static const char *const checkpoint_examples[] = {
+    "eddy checkpoint                        (lists them; 'a*': those that begin so)",
+    "eddy checkpoint orders-view -o json",
+    "eddy checkpoint orders-view 42 --hold  (without it: holds no more)",
+    "eddy checkpoint orders-view head; eddy checkpoint --delete orders-view",
+    NULL,
+};
+
 static const struct option_def maintain_options[] = {
     {OPT_TRIM, 0, "trim", NULL, NULL, "give free memory back to the system as well"},
     {OPT_OUTPUT, 'o', "output", "FORM", "text|json|jsonl", "text (default) or json"},
@@ -351,6 +367,8 @@ const struct command cli_commands[] = {
      clean_examples, run_clean},
     {"retain", "shows what a store may hold, or sets it", "[STORE]", 0, 1, retain_options,
      retain_examples, run_retain},
+    {"checkpoint", "shows how far readers have come, or sets it", "[NAME [OFFSET|head] | PREFIX*]",
+     0, 2, checkpoint_options, checkpoint_examples, run_checkpoint},
     {"maintain", "takes back at once the memory of what is gone", "[STORE]", 0, 1, maintain_options,
      maintain_examples, run_maintain},
     {"trim", "does so, and gives free memory back to the system", "[STORE]", 0, 1, trim_options,

@@ -9,10 +9,11 @@ static const char *const exit_codes[] = {
     "0   it is done; also when the reader of a pipe went away, or a follower was interrupted",
     "1   it failed: bad input, an input or output error",
     "2   the command line is not understood",
-    "3   there is no such store, stream or event",
+    "3   there is no such store, stream, event or checkpoint",
     "4   a condition did not hold (--expect); nothing was stored or removed",
     "5   the store is damaged, or the file is no store",
-    "6   no memory is left in the store or its file system, or a limit would be passed",
+    "6   no memory is left in the store or its file system, or a limit would be passed (also one\n"
+    "    that may drop events, while a checkpoint holds them)",
     "7   permission denied",
     "8   the store was made by an incompatible version of eddy",
     "9   the time was over first (tail --timeout)",
@@ -27,7 +28,7 @@ static void help_program(struct out *out) {
                  "\nUsage: eddy [-S STORE] COMMAND [ARGUMENT]...\n\n");
     for (const struct command *c = cli_commands; c->name; c++) {
         if (strcmp(c->name, "help") != 0) { /* told of below */
-            out_printf(out, "  %-9s%s\n", c->name, c->summary);
+            out_printf(out, "  %-12s%s\n", c->name, c->summary);
         }
     }
     out_str(out, "\nThe store: -S STORE, else $EDDY_STORE, else \"default\".\n"

@@ -193,6 +193,8 @@ static int64_t used_of(struct look *look, const struct limit *limit, const eddy_
         return (int64_t)facts->bytes;
     case OPT_LIMIT_STREAMS:
         return (int64_t)facts->streams;
+    case OPT_LIMIT_NAMES:
+        return (int64_t)facts->names;
     case OPT_LIMIT_AGE:
         return oldest_age(look->store);
     default:
@@ -249,11 +251,89 @@ static void show_json(struct look *look, const struct limit *limit, const eddy_l
     out_printf(&look->out, ",\"beyond\":\"%s\"},", drops ? "drop" : "refuse");
 }
 
+/* The checkpoint that holds, and where. */
+struct holder {
+    eddy_checkpoint lowest;
+    bool any;
+};
+
+static int note_holder(void *arg, const eddy_checkpoint *checkpoint) {
+    struct holder *holder = arg;
+    if ((checkpoint->flags & EDDY_HOLD) &&
+        (!holder->any || checkpoint->offset < holder->lowest.offset)) {
+        holder->lowest = *checkpoint;
+        holder->any = true;
+    }
+    return 0;
+}
+
+static void put_holder(struct look *look, const eddy_checkpoint *lowest) {
+    eddy_bytes name = eddy_mem(lowest->name, lowest->name_len);
+    look_name(look, "waits_for");
+    if (look->json) {
+        out_char(&look->out, '{');
+        out_json_name(&look->out, "checkpoint", name);
+        out_printf(&look->out, ",\"offset\":%llu}", (unsigned long long)lowest->offset);
+    } else {
+        OUT_LITERAL(&look->out, "checkpoint ");
+        out_text(&look->out, name);
+        out_printf(&look->out, " at offset %llu: no limit drops an event behind that\n",
+                   (unsigned long long)lowest->offset);
+    }
+}
+
+/* What retention waits for: the lowest checkpoint that holds, if one does. */
+static int show_holder(struct look *look, const eddy_facts *facts) {
+    struct holder holder = {.any = false};
+    unsigned tries = 0;
+    int64_t rc = 0;
+    do { /* facts tell without a look at all checkpoints whether there is one */
+        rc = facts->held ? eddy_checkpoints(look->store, eddy_str(NULL), note_holder, &holder) : 0;
+    } while (tool_again((int)rc, &tries));
+    if (rc < 0) {
+        return tool_fail((int)rc);
+    }
+    if (holder.any) {
+        put_holder(look, &holder.lowest);
+    } else if (look->json) {
+        look_name(look, "waits_for");
+        OUT_LITERAL(&look->out, "null");
+    }
+    return EXIT_OK;
+}
+
+static void show_limits(struct look *look, const eddy_limits *limits, const eddy_facts *facts) {
+    bool when_full = (limits->flags & EDDY_DROP_WHEN_FULL) != 0;
+    bool any = false;
+    out_str(&look->out, look->json ? ",\"limits\":{" : "");
+    for (EACH_LIMIT(limit)) {
+        bool is_set = limit->at != NO_FIELD && get(limits, limit) != 0;
+        int64_t used = is_set ? used_of(look, limit, facts) : USED_UNKNOWN;
+        any = any || is_set;
+        if (look->json && limit->at != NO_FIELD) {
+            show_json(look, limit, limits, used);
+        } else if (is_set) {
+            show_text(look, limit, limits, used);
+        }
+    }
+    if (look->json) {
+        out_printf(&look->out, "\"full\":\"%s\"}", when_full ? "drop" : "refuse");
+        return;
+    }
+    if (!any) {
+        look_name(look, "limits");
+        OUT_LITERAL(&look->out, "none\n");
+    }
+    look_name(look, "when_full");
+    out_str(&look->out, when_full ? "the oldest go\n" : "new ones are refused\n");
+}
+
 int limits_show(struct look *look) {
+    static const struct fact names[] = {{"names", offsetof(eddy_facts, names), FACT_U64},
+                                        {NULL, 0, FACT_U64}};
     eddy_limits limits = EDDY_LIMITS_INIT;
     eddy_facts facts = {.size = sizeof facts};
     unsigned tries = 0;
-    bool any = false;
     int rc;
     do {
         rc = eddy_limits_get(look->store, &limits);
@@ -262,27 +342,7 @@ int limits_show(struct look *look) {
     if (rc < 0) {
         return tool_fail(rc);
     }
-    bool when_full = (limits.flags & EDDY_DROP_WHEN_FULL) != 0;
-    out_str(&look->out, look->json ? ",\"limits\":{" : "");
-    for (EACH_LIMIT(limit)) {
-        bool is_set = limit->at != NO_FIELD && get(&limits, limit) != 0;
-        int64_t used = is_set ? used_of(look, limit, &facts) : USED_UNKNOWN;
-        any = any || is_set;
-        if (look->json && limit->at != NO_FIELD) {
-            show_json(look, limit, &limits, used);
-        } else if (is_set) {
-            show_text(look, limit, &limits, used);
-        }
-    }
-    if (look->json) {
-        out_printf(&look->out, "\"full\":\"%s\"}", when_full ? "drop" : "refuse");
-        return EXIT_OK;
-    }
-    if (!any) {
-        look_name(look, "limits");
-        OUT_LITERAL(&look->out, "none\n");
-    }
-    look_name(look, "when_full");
-    out_str(&look->out, when_full ? "the oldest go\n" : "new ones are refused\n");
-    return EXIT_OK;
+    look_facts(look, names, &facts); /* of removed streams */
+    show_limits(look, &limits, &facts);
+    return show_holder(look, &facts);
 }

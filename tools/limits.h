@@ -10,8 +10,9 @@ bool limits_given(const struct args *args);
 /* Changes in *limits what the options name, and keeps the rest. False after an error of usage. */
 bool limits_change(const struct args *args, eddy_limits *limits);
 
-/* Shows the limits that are set, and how much of each is used: lines, or the member "limits" of the
- * JSON object. Gives an exit code. */
+/* Shows how many names of removed streams are known, the limits that are set with how much of each is
+ * used, and the checkpoint that retention waits for: lines, or the members "names", "limits" and
+ * "waits_for" of the JSON object. Gives an exit code. */
 int limits_show(struct look *look);
 
 #endif

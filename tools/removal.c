@@ -14,10 +14,9 @@ static void print_text(struct out *out, const struct removal *r, bool dry_run) {
     if (r->what & REMOVAL_STREAMS) {
         out_printf(out, ", %llu streams", (unsigned long long)r->streams);
     }
-    if (r->what & REMOVAL_NAMES && r->names_unknown) {
-        OUT_LITERAL(out, ", ? names (known when it is done)");
-    } else if (r->what & REMOVAL_NAMES) {
-        out_printf(out, ", %llu names", (unsigned long long)r->names);
+    if (r->what & REMOVAL_NAMES) {
+        out_printf(out, ", %s%llu names", r->names_at_most ? "at most " : "",
+                   (unsigned long long)r->names);
     }
     out_char(out, '\n');
 }
@@ -30,8 +29,8 @@ static void print_json(struct out *out, const struct removal *r, bool dry_run) {
     if (r->what & REMOVAL_STREAMS) {
         out_printf(out, ",\"streams\":%llu", (unsigned long long)r->streams);
     }
-    if (r->what & REMOVAL_NAMES && r->names_unknown) {
-        OUT_LITERAL(out, ",\"names\":null");
+    if (r->what & REMOVAL_NAMES && r->names_at_most) {
+        out_printf(out, ",\"names\":null,\"names_at_most\":%llu", (unsigned long long)r->names);
     } else if (r->what & REMOVAL_NAMES) {
         out_printf(out, ",\"names\":%llu", (unsigned long long)r->names);
     }

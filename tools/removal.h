@@ -12,7 +12,7 @@ struct removal {
     uint64_t bytes;
     uint64_t streams;
     uint64_t names;     /* of removed streams, forgotten */
-    bool names_unknown; /* nobody can tell before it is done */
+    bool names_at_most; /* how many exactly is known when it is done */
 };
 
 /* Gives an exit code. */

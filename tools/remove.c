@@ -229,6 +229,20 @@ static int remove_names(eddy_store *store, const struct names *names, eddy_bytes
     return rc < 0 ? tool_fail((int)rc) : EXIT_OK;
 }
 
+/* How many names of removed streams would be forgotten: `sure` of them, and of those that are known
+ * already all, or (below a prefix, where nobody has counted them) some. Gives an exit code. */
+static int preview_names(eddy_store *store, bool all, uint64_t sure, struct removal *removal) {
+    eddy_facts facts = {.size = sizeof facts};
+    unsigned tries = 0;
+    int rc;
+    do {
+        rc = eddy_info(store, &facts);
+    } while (tool_again(rc, &tries));
+    removal->names = sure + facts.names;
+    removal->names_at_most = !all && facts.names > 0;
+    return rc < 0 ? tool_fail(rc) : EXIT_OK;
+}
+
 static int remove_prefix(const struct args *args, eddy_store *store, eddy_bytes prefix, bool forget,
                          struct removal *removal) {
     struct names names = {0};
@@ -236,7 +250,7 @@ static int remove_prefix(const struct args *args, eddy_store *store, eddy_bytes 
     if (code == EXIT_OK && args->given[OPT_DRY_RUN]) {
         removal->streams = names.streams;
         removal->events = names.events;
-        removal->names_unknown = true;
+        code = preview_names(store, prefix.len == 0, 0, removal);
     } else if (code == EXIT_OK) {
         code = ask(args, &names);
         code = code == EXIT_OK ? remove_names(store, &names, prefix, forget, removal) : code;
@@ -249,12 +263,29 @@ static int remove_prefix(const struct args *args, eddy_store *store, eddy_bytes 
     return code;
 }
 
+/* What would be forgotten of one stream. Whether a name is that of a removed stream, only doing it
+ * tells; it cannot be if none is known. */
+static int preview_forget(const struct args *args, eddy_store *store, bool there,
+                          struct removal *removal) {
+    int code = there ? EXIT_OK : preview_names(store, false, 0, removal);
+    if (code == EXIT_OK && !there && removal->names == 0) {
+        tool_say("there is no stream '%s', and no removed one is known", args->positional[0]);
+        return EXIT_NOT_FOUND;
+    }
+    removal->names = !there;
+    return code;
+}
+
 /* Of a stream that was removed before, the name is forgotten alone. */
 static int forget_stream(const struct args *args, eddy_store *store, struct removal *removal) {
     eddy_bytes name = eddy_str(args->positional[0]);
     eddy_stream_facts facts = {.size = sizeof facts};
     eddy_result result = {0};
-    int rc = eddy_stream_info(store, name, &facts);
+    unsigned tries = 0;
+    int rc;
+    do {
+        rc = eddy_stream_info(store, name, &facts);
+    } while (tool_again(rc, &tries));
     if (rc < 0 && rc != EDDY_ENOENT) {
         return tool_fail(rc);
     }
@@ -262,8 +293,7 @@ static int forget_stream(const struct args *args, eddy_store *store, struct remo
     if (args->given[OPT_DRY_RUN]) {
         removal->streams = there;
         removal->events = there ? facts.count : 0;
-        removal->names_unknown = !there;
-        return EXIT_OK;
+        return preview_forget(args, store, there, removal);
     }
     rc = eddy_forget(store, name, &result);
     removal->streams = there;
@@ -327,7 +357,9 @@ static int preview_clean(eddy_store *store, eddy_bytes prefix, struct removal *r
     struct names names = {.empty_only = true};
     int code = names_collect(&names, store, prefix);
     removal->streams = names.streams;
-    removal->names_unknown = true;
+    if (code == EXIT_OK && removal->what & REMOVAL_NAMES) { /* those that it removes, too */
+        code = preview_names(store, prefix.len == 0, names.streams, removal);
+    }
     free(names.at);
     return code;
 }

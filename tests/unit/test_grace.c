@@ -187,22 +187,23 @@ Test(grace, what_the_dead_had_retired_is_taken_over, .timeout = 10) {
     scene_close(&s);
 }
 
-Test(grace, there_is_room_for_so_many_blocks_and_the_rest_is_due, .timeout = 10) {
+Test(grace, a_full_list_leaves_its_oldest_to_others, .timeout = 10) {
     struct scene s;
     scene_open(&s);
     uint32_t was = s.r.grace.blocks;
-    s.r.grace.blocks = EDDY_GRACE_BLOCKS;
-    cr_assert_not(eddy_grace_room(&s.r.grace));
     set_limits(&s.m, 2000);
-    /* With no room the block stays condemned, and is found by a scan. */
     for (uint32_t i = 0; i < EDDY_GRACE_BLOCKS; i++) {
         s.r.grace.block[i] = limits_block(s.arena); /* not to be freed: its life goes on */
     }
+    s.r.grace.blocks = EDDY_GRACE_BLOCKS;
+    s.r.grace.kept = EDDY_GRACE_BLOCKS;
     uint64_t dues = eddy_ld_acq(&s.arena->super->dues);
     eddy_rcu_enter(&s.other.thread.span);
     cr_assert_eq(unit_reclaim_block(&s.r, s.block), 0);
     eddy_rcu_leave(&s.other.thread.span);
-    cr_assert_eq(state_of(&s), EDDY_CONDEMNED);
+    cr_assert_eq(state_of(&s), EDDY_RETIRED);
+    cr_assert_eq(s.r.grace.blocks, EDDY_GRACE_BLOCKS / 2 + 1);
+    cr_assert_eq(s.r.grace.block[EDDY_GRACE_BLOCKS / 2], s.block);
     cr_assert_gt(eddy_ld_acq(&s.arena->super->dues), dues);
     s.r.grace.blocks = was;
     scene_close(&s);

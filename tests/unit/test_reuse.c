@@ -35,7 +35,7 @@ static void must_be_sound(eddy_store *s) {
 /* All events of a stream lie below the floor, few enough to be left there for a while. It is
  * forgotten, and its descriptor is another stream's when they are buried. */
 Test(reuse, the_floor_takes_nothing_from_who_has_the_descriptor_next, .timeout = 60) {
-    enum { OLD = 14, MANY = 17000, GONE = 80, NEW = 900 };
+    enum { OLD = 14, MANY = 17000, GONE = 200, NEW = 1000 };
     eddy_store *s;
     eddy_options o = EDDY_OPTIONS_INIT;
     eddy_limits l = {.size = sizeof l, .flags = EDDY_DROP_EVENTS, .events = OLD + MANY + GONE};
@@ -217,14 +217,17 @@ Test(reuse, a_list_that_was_left_takes_no_extent_of_events, .timeout = 10) {
     unit_store_free(a);
 }
 
-/* Who frees a part of a run is stopped behind its look at what it is; meanwhile another frees it, and
- * it is taken for events, which stay. */
+/* Who frees a part of a run is stopped behind his look at what it is; meanwhile another frees it, and
+ * it is taken for events, which stay. Once it is his, nobody else changes it. */
 static bool act_taken_for_events(void *arg) {
     struct seen *s = arg;
     struct eddy_shm_extent *e = &s->arena->extents[s->off];
-    uint32_t gen = EDDY_STATE_GEN(eddy_ld_acq(&e->state));
-    eddy_st_rel(&e->info, EDDY_INFO(EDDY_KIND_EVENTS, 0, 1));
-    eddy_st_rel(&e->state, EDDY_STATE(gen + 1, EDDY_SEALED, 0));
+    uint64_t was = eddy_ld_acq(&e->state);
+    s->tag = EDDY_STATE_OF(was) == EDDY_SEALED;
+    if (s->tag) {
+        eddy_st_rel(&e->info, EDDY_INFO(EDDY_KIND_EVENTS, 0, 1));
+        eddy_st_rel(&e->state, EDDY_STATE(EDDY_STATE_GEN(was) + 1, EDDY_SEALED, 0));
+    }
     return false;
 }
 
@@ -236,8 +239,8 @@ static void free_orphan(void *arg) {
 Test(reuse, who_frees_a_part_of_a_run_late_frees_no_events, .timeout = 30) {
     unit_needs_steps();
     uint64_t at = 0;
-    uint64_t acted = 1;
-    for (; acted != 0; at++) {
+    uint64_t changed = 1;
+    for (; changed != 0; at++) {
         struct eddy_arena *a = unit_store_of(UINT64_C(16) << 20, 0);
         uint32_t run;
         must(eddy_extent_take(a, ME, EDDY_KIND_LARGE, 0, 3, &run));
@@ -245,20 +248,64 @@ Test(reuse, who_frees_a_part_of_a_run_late_frees_no_events, .timeout = 30) {
         eddy_st_rel(&a->extents[run].info, 0);
         struct seen s = {.arena = a, .off = run + 1};
         struct unit_step step = {.arena = a, .at = at, .act = act_taken_for_events, .arg = &s};
-        acted = unit_step(&step, free_orphan, &s);
-        /* Only once it is ours does nobody change it. */
-        bool events = EDDY_INFO_KIND(eddy_ld_acq(&a->extents[run + 1].info)) == EDDY_KIND_EVENTS;
-        if (acted != 0 && !s.is) {
-            cr_assert(events);
-            cr_assert_eq(extent_state(a, run + 1), EDDY_SEALED, "at access %llu",
-                         (unsigned long long)at);
-        }
+        changed = unit_step(&step, free_orphan, &s) != 0 ? s.tag : 0;
+        cr_assert_eq(s.is, changed == 0, "at access %llu", (unsigned long long)at);
+        cr_assert_eq(extent_state(a, run + 1), changed ? EDDY_SEALED : EDDY_FREE);
         unit_store_free(a);
-        if (acted != 0 && s.is) {
-            break; /* from here on it is the freer's own */
+    }
+    cr_assert_geq(at, 4);
+}
+
+/* ---- who is stopped ---- */
+
+/* A thread that is stopped inside holds what there was when it came in, however much that is, and
+ * nothing that is born later. */
+Test(reuse, who_is_stopped_holds_back_what_he_may_see_and_no_more, .timeout = 60) {
+    enum { OLD = EDDY_GRACE_BLOCKS + 100, ROUNDS = 10, EACH = 200 };
+    struct eddy_arena *a = unit_store_of(UINT64_C(16) << 20, 0);
+    struct unit_member stopped;
+    struct unit_member m;
+    struct eddy_reclaim k;
+    unit_join(&stopped, a);
+    unit_join(&m, a);
+    eddy_reclaim_init(&k, &m.thread);
+    for (int i = 0; i < OLD; i++) {
+        cr_assert_eq(unit_append(&m, name_of("old", i), EDDY_ANY, 1, 0), 0);
+    }
+    eddy_rcu_enter(&stopped.thread.span);
+    for (int i = 0; i < OLD; i++) {
+        forget(&m, name_of("old", i));
+        for (size_t j = 0; j + 1 < m.plan.condemned.count; j += 2) {
+            must(eddy_reclaim_block(&k, m.plan.condemned.at[j], m.plan.condemned.at[j + 1]));
         }
     }
-    cr_assert_geq(at, 3);
+    cr_assert_eq(k.grace.freed_blocks, 0, "he may see them");
+    for (int round = 0; round < ROUNDS; round++) {
+        eddy_rcu_advance(&a->super->era); /* so that what follows is born in another */
+        for (int i = 0; i < EACH; i++) {
+            cr_assert_eq(unit_append(&m, name_of("new", i), EDDY_ANY, 1, 0), 0);
+        }
+        for (int i = 0; i < EACH; i++) {
+            forget(&m, name_of("new", i));
+            for (size_t j = 0; j + 1 < m.plan.condemned.count; j += 2) {
+                must(eddy_reclaim_block(&k, m.plan.condemned.at[j], m.plan.condemned.at[j + 1]));
+            }
+        }
+    }
+    eddy_grace_free(&k.grace, true);
+    cr_assert_geq(k.grace.freed_blocks, ROUNDS * EACH);
+    eddy_rcu_leave(&stopped.thread.span);
+    for (int i = 0; i < 4; i++) {
+        while (eddy_reclaim_scan(&k, 64) == 0) {
+        }
+        eddy_grace_free(&k.grace, true);
+    }
+    cr_assert_geq(k.grace.freed_blocks, ROUNDS * EACH + OLD);
+    eddy_reclaim_fini(&k);
+    unit_leave(&m);
+    unit_leave(&stopped);
+    unit_assert_sound(a);
+    unit_store_free(a);
 }
 
 /* Between the commit that condemned a block and the taking back of it by who committed, others may

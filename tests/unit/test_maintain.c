@@ -5,9 +5,7 @@
 #include "support/child.h"
 #include "unit_support.h"
 
-#include <fcntl.h>
 #include <string.h>
-#include <sys/select.h>
 #include <unistd.h>
 
 struct scene {
@@ -122,23 +120,6 @@ static void sweep(void *arg) {
 
 /* A sweeper that is cut off leaves a descriptor that holds a byte, which the kernel would close at
  * its death. */
-static void note_open(fd_set *set) {
-    FD_ZERO(set);
-    for (int fd = 0; fd < FD_SETSIZE; fd++) {
-        if (fcntl(fd, F_GETFD) >= 0) {
-            FD_SET(fd, set);
-        }
-    }
-}
-
-static void close_others(const fd_set *set) {
-    for (int fd = 0; fd < FD_SETSIZE; fd++) {
-        if (!FD_ISSET(fd, set)) {
-            close(fd);
-        }
-    }
-}
-
 Test(maintain, a_sweeper_that_dies_at_any_access_is_followed_by_another, .timeout = 120) {
     unit_needs_steps();
     for (uint64_t at = 0;; at++) {
@@ -150,9 +131,9 @@ Test(maintain, a_sweeper_that_dies_at_any_access_is_followed_by_another, .timeou
         struct unit_step step = {
             .arena = s.arena, .to = s.arena->extents_off, .at = at, .act = unit_act_death};
         fd_set open;
-        note_open(&open);
+        unit_note_open(&open);
         bool died = unit_step(&step, sweep, &second) != 0;
-        close_others(&open);
+        unit_close_others(&open);
         unit_assert_sound(s.arena);
         unit_die(&second);
         sweep(&s.live);

@@ -6,10 +6,8 @@
 #include "support/sandbox.h"
 #include "unit_support.h"
 
-#include <fcntl.h>
 #include <pthread.h>
 #include <string.h>
-#include <sys/select.h>
 #include <unistd.h>
 
 static void add_cut(struct unit_member *m, const char *stream, unsigned kind, uint64_t version) {
@@ -290,23 +288,6 @@ static void scene_close(struct scene *s) {
     unit_store_free(s->arena);
 }
 
-static void note_open(fd_set *set) {
-    FD_ZERO(set);
-    for (int fd = 0; fd < FD_SETSIZE; fd++) {
-        if (fcntl(fd, F_GETFD) >= 0) {
-            FD_SET(fd, set);
-        }
-    }
-}
-
-static void close_others(const fd_set *set) {
-    for (int fd = 0; fd < FD_SETSIZE; fd++) {
-        if (!FD_ISSET(fd, set)) {
-            close(fd);
-        }
-    }
-}
-
 /* From access `first` on each `step`-th. */
 static void die_at(uint64_t first, uint64_t step_by) {
     for (uint64_t at = first;; at += step_by) {
@@ -314,9 +295,9 @@ static void die_at(uint64_t first, uint64_t step_by) {
         scene_open(&s);
         struct unit_step step = {.arena = s.arena, .at = at, .act = unit_act_death};
         fd_set open;
-        note_open(&open);
+        unit_note_open(&open);
         bool died = unit_step(&step, by_second, &s) != 0;
-        close_others(&open);
+        unit_close_others(&open);
         unit_die(&s.second);
         assert_done(&s, at);
         scene_close(&s);

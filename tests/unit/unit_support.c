@@ -2,6 +2,7 @@
 
 #include "support/check.h"
 
+#include <fcntl.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <stdio.h>
@@ -9,6 +10,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <ucontext.h>
+#include <unistd.h>
 #include <urcu-bp.h>
 
 /* ---- stores ---- */
@@ -306,6 +308,23 @@ size_t unit_half_applied(struct eddy_arena *a, const struct unit_image *before, 
 }
 
 /* ---- steps ---- */
+
+void unit_note_open(fd_set *set) {
+    FD_ZERO(set);
+    for (int fd = 0; fd < FD_SETSIZE; fd++) {
+        if (fcntl(fd, F_GETFD) >= 0) {
+            FD_SET(fd, set);
+        }
+    }
+}
+
+void unit_close_others(const fd_set *set) {
+    for (int fd = 0; fd < FD_SETSIZE; fd++) {
+        if (!FD_ISSET(fd, set)) {
+            close(fd);
+        }
+    }
+}
 
 bool unit_act_death(void *arg) {
     (void)arg;

@@ -12,6 +12,7 @@
 #include "wait.h"
 
 #include <criterion/criterion.h>
+#include <sys/select.h>
 
 #define UNIT_CAP (UINT64_C(4) << 20)
 enum { UNIT_MEMBERS = 6, UNIT_THREADS = 8 };
@@ -131,5 +132,8 @@ bool unit_can_step(void);
     } while (0)
 /* An act: the caller is to die there. */
 bool unit_act_death(void *arg);
+/* What the dead had open the kernel closes: which descriptors there are; and closing all others. */
+void unit_note_open(fd_set *set);
+void unit_close_others(const fd_set *set);
 
 #endif

@@ -152,25 +152,49 @@ static bool is_sparse(const struct eddy_shm_extent *e, unsigned part) {
            EDDY_FILL_EVENTS(dead) * (uint64_t)part >= EDDY_FILL_EVENTS(fill);
 }
 
+/* Moves everything out of an extent that nobody fills, whatever there is: 1 it was had, 0, or an
+ * error. */
+static int move_out(struct eddy_reclaim *r, uint32_t idx) {
+    struct eddy_arena *a = r->thread->arena;
+    unsigned from;
+    if (!eddy_extent_claim(a, idx, r->thread->member, &from)) {
+        return 0;
+    }
+    int got = move_all(r, idx);
+    eddy_extent_return(a, idx, from);
+    eddy_grace_extent(&r->grace, idx);
+    eddy_grace_free(&r->grace, false);
+    return got < 0 ? got : 1;
+}
+
+/* What had to be moved to the extents that are kept for this goes on to others, now that there are
+ * some: or the store, once it is full again, could not be evacuated any more. */
+static int clear_reserve(struct eddy_reclaim *r) {
+    struct eddy_arena *a = r->thread->arena;
+    int got = 0;
+    for (uint32_t i = 0; got >= 0 && i < EDDY_RESERVED_EXTENTS && eddy_extent_known_free(a) > 0; i++) {
+        /* [evacuate.R5] relaxed: a hint; who claims it has it */
+        if (EDDY_INFO_KIND(eddy_ld_rlx(&a->extents[i].info)) == EDDY_KIND_EVENTS) {
+            got = move_out(r, i);
+        }
+    }
+    return got == EDDY_EFULL || got > 0 ? 0 : got;
+}
+
 int eddy_evacuate(struct eddy_reclaim *r, uint64_t most, unsigned part) {
     struct eddy_arena *a = r->thread->arena;
     uint64_t end = eddy_arena_reserved(a);
     int moved = 0;
     int got = 0;
     r->sparse_at = r->sparse_at < end ? r->sparse_at : 0;
-    for (; got == 0 && most > 0 && r->sparse_at < end && moved < EXTENTS_AT_ONCE; most--) {
+    for (; got >= 0 && most > 0 && r->sparse_at < end && moved < EXTENTS_AT_ONCE; most--) {
         uint32_t idx = (uint32_t)r->sparse_at++;
-        unsigned from;
-        if (!is_sparse(&a->extents[idx], part) ||
-            !eddy_extent_claim(a, idx, r->thread->member, &from)) {
-            continue;
+        if (is_sparse(&a->extents[idx], part)) {
+            got = move_out(r, idx);
+            moved += got > 0;
         }
-        got = move_all(r, idx);
-        eddy_extent_return(a, idx, EDDY_SEALED);
-        eddy_grace_extent(&r->grace, idx);
-        eddy_grace_free(&r->grace, false);
-        moved++;
     }
+    got = got < 0 ? got : clear_reserve(r);
     return got < 0 ? got : r->sparse_at >= end;
 }
 

@@ -415,12 +415,16 @@ static int limit_streams(struct eddy_plan *p, const struct eddy_batch *b, const 
     uint64_t number =
         p->first_stream; /* where the last one stopped, if it had looked at too many */
     uint64_t found = 0;  /* the first that goes: this may not be committed */
+    bool all = number == 0;
     p->first_stream = 0;
     while (r == 0 && drop && l->streams != 0 && t->after.streams + more > l->streams) {
         r = drop_first_stream(p, b, t, &number, &looks);
         if (r == 0) {
             p->first_stream = !t->more ? 0 : found ? found - 1 : number - 1;
-            return 0;
+            /* What is left is written by this transaction, for which there is room, or held. */
+            return all && more > 0 && !t->more && t->after.hold != 0
+                       ? held(&p->view, "streams", l->streams)
+                       : 0;
         }
         found = found ? found : number;
         r = r < 0 ? r : 0;
@@ -514,10 +518,19 @@ struct preview {
     uint64_t streams;    /* to go as a whole, from the first on */
     uint64_t last_to_go; /* number of the last of them */
     uint64_t floor;      /* as it would be then */
+    const struct eddy_attempt *t;
 };
 
 static bool limits_each(const eddy_limits *l) {
     return l->stream_events != 0 && (l->flags & EDDY_DROP_STREAM_EVENTS) != 0;
+}
+
+/* The version up to which a limit of events of each stream would take it. */
+static uint64_t beyond_each(const struct preview *k, struct eddy_shm_stream *d, uint64_t version) {
+    uint64_t most = k->limits->stream_events;
+    bool goes =
+        limits_each(k->limits) && version > most && is_held(k->view, d, version - most, k->t) == 0;
+    return goes ? version - most : 0;
 }
 
 /* Would the event go with its stream, or be beyond the limit of its stream? */
@@ -529,8 +542,8 @@ static bool would_go(void *arg, const struct eddy_gone_look *look) {
     }
     uint64_t version = eddy_view_load(k->view, &d->version);
     /* [retain.R4] relaxed: constant since it was published */
-    return eddy_ld_rlx(&d->number) <= k->last_to_go ||
-           (limits_each(k->limits) && look->version + k->limits->stream_events <= version);
+    return (eddy_ld_rlx(&d->number) <= k->last_to_go && is_held(k->view, d, version, k->t) == 0) ||
+           look->version <= beyond_each(k, d, version);
 }
 
 /* What goes of one stream by itself. */
@@ -543,10 +556,9 @@ static int preview_stream(struct preview *k, struct eddy_shm_stream *d) {
     }
     uint64_t version = eddy_view_load(v, &d->version);
     int r = eddy_gone_versions(v, d, &gone);
-    uint64_t most = k->limits->stream_events;
-    bool drop = limits_each(k->limits);
-    uint64_t to = k->streams > 0 ? version : drop && version - gone > most ? version - most : gone;
-    if (k->streams > 0) {
+    bool whole = k->streams > 0 && is_held(v, d, version, k->t) == 0;
+    uint64_t to = whole ? version : beyond_each(k, d, version);
+    if (whole) {
         k->streams--;
         k->dropped->streams++;
         /* [retain.R5] relaxed: constant since it was published */
@@ -567,8 +579,8 @@ static int preview_emptied(struct preview *k, struct eddy_shm_stream *d) {
     uint64_t gone;
     eddy_word *slot;
     /* [retain.R6] relaxed: constant since it was published */
-    if (eddy_gone_removed(v, d) || eddy_ld_rlx(&d->number) <= k->last_to_go ||
-        eddy_view_load(v, &d->first) == version) {
+    bool whole = eddy_ld_rlx(&d->number) <= k->last_to_go && is_held(v, d, version, k->t) == 0;
+    if (whole || eddy_gone_removed(v, d) || eddy_view_load(v, &d->first) == version) {
         return 0;
     }
     int r = eddy_gone_versions(v, d, &gone);
@@ -607,7 +619,7 @@ int eddy_retain_preview(const struct eddy_view *v, const struct eddy_ring_copy *
                         const eddy_limits *l, int64_t now_ns, eddy_dropped *dropped) {
     struct eddy_attempt t = {.after = *now, .now_ns = now_ns};
     struct eddy_gone_rise rise = {0};
-    struct preview p = {.view = v, .limits = l, .dropped = dropped};
+    struct preview p = {.view = v, .limits = l, .dropped = dropped, .t = &t};
     if (l->streams != 0 && (l->flags & EDDY_DROP_STREAMS) && now->streams > l->streams) {
         p.streams = now->streams - l->streams;
     }

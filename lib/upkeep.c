@@ -6,6 +6,7 @@
 #include "error.h"
 #include "evacuate.h"
 #include "gone.h"
+#include "keys.h"
 #include "maintain.h"
 #include "platform.h"
 #include "reclaim.h"
@@ -260,6 +261,29 @@ static void blame(struct eddy_context *c) {
     }
 }
 
+/* Says which checkpoint holds back what would have been dropped, if one does. */
+static void blame_checkpoint(struct eddy_context *c) {
+    struct eddy_ring_copy now;
+    eddy_limits limits;
+    struct eddy_key key;
+    char text[400];
+    (void)snprintf(text, sizeof text, "%s", eddy_errmsg());
+    if (eddy_upkeep_totals(c, &now, &limits) < 0 || !(limits.flags & EDDY_DROP_WHEN_FULL) ||
+        now.hold == 0) {
+        return;
+    }
+    eddy_rcu_enter(&c->thread.span);
+    int r = eddy_key_holder(&c->plan.view, &key);
+    eddy_rcu_leave(&c->thread.span);
+    if (r == 1) {
+        (void)eddy_error_set(EDDY_EFULL,
+                             "%s; retention waits for checkpoint '%s', which is at offset %llu",
+                             text, key.name, (unsigned long long)key.offset);
+    } else {
+        (void)eddy_error_set(EDDY_EFULL, "%s", text);
+    }
+}
+
 bool eddy_upkeep_make_room(struct eddy_context *c, struct eddy_upkeep_wait *w) {
     char text[400];
     (void)snprintf(text, sizeof text, "%s", eddy_errmsg());
@@ -291,6 +315,7 @@ bool eddy_upkeep_make_room(struct eddy_context *c, struct eddy_upkeep_wait *w) {
     }
     (void)eddy_error_set(EDDY_EFULL, "%s", text);
     blame(c);
+    blame_checkpoint(c);
     return false;
 }
 

@@ -398,6 +398,212 @@ Test(api_checkpoint, setting_one_again_and_again_takes_no_memory, .timeout = 60)
     eddy_close(store);
 }
 
+/* ---- holding ---- */
+
+enum { EVENT_BYTES = 32 + 8 };
+
+static void must_be_held(eddy_store *store, const char *stream, const char *name) {
+    eddy_facts before = facts_of(store);
+    gives(append(store, stream, 1), EDDY_ELIMIT);
+    has_text(eddy_errmsg(), name);
+    eddy_facts after = facts_of(store);
+    cr_assert_eq(after.head, before.head);
+    cr_assert_eq(after.first, before.first);
+    cr_assert_eq(after.events, before.events);
+    cr_assert_eq(after.streams, before.streams);
+}
+
+Test(api_checkpoint, retention_waits_for_who_holds_it, .timeout = 20) {
+    const eddy_limits limits[] = {
+        {.size = sizeof(eddy_limits), .flags = EDDY_DROP_EVENTS, .events = 20},
+        {.size = sizeof(eddy_limits), .flags = EDDY_DROP_BYTES, .bytes = 20 * EVENT_BYTES},
+        {.size = sizeof(eddy_limits), .flags = EDDY_DROP_STREAM_EVENTS, .stream_events = 20},
+    };
+    for (size_t i = 0; i < sizeof limits / sizeof limits[0]; i++) {
+        eddy_store *store = sandbox_anonymous();
+        must(eddy_limits_set(store, &limits[i], NULL));
+        must(append(store, "s", 10));
+        must(put(store, "slow", 5, EDDY_HOLD));
+        must(put(store, "quick", 9, EDDY_HOLD));
+        must(put(store, "other", 1, 0)); /* which holds nothing */
+        must(append(store, "s", 10));
+        must(append(store, "s", 5)); /* it needs what it has read no more */
+        cr_assert_eq(facts_of(store).events, 20);
+        cr_assert_eq(facts_of(store).first, 6);
+        must_be_held(store, "s", "'slow'");
+        must(put(store, "slow", 6, EDDY_HOLD));
+        must(append(store, "s", 1));
+        cr_assert_eq(facts_of(store).first, 7);
+        must_be_held(store, "s", "'slow'");
+        must(put(store, "slow", 6, 0));
+        must(append(store, "s", 3));
+        must_be_held(store, "s", "'quick'");
+        must(eddy_checkpoint_delete(store, eddy_str("quick")));
+        must(append(store, "s", 20));
+        cr_assert_eq(facts_of(store).first, 30);
+        sandbox_check(store);
+        eddy_close(store);
+    }
+}
+
+Test(api_checkpoint, no_stream_goes_that_has_events_behind_who_holds, .timeout = 20) {
+    eddy_store *store = sandbox_anonymous();
+    eddy_limits limits = EDDY_LIMITS_INIT;
+    eddy_stream_facts facts = {.size = sizeof facts};
+    limits.flags = EDDY_DROP_STREAMS;
+    limits.streams = 3;
+    must(append(store, "a", 2));
+    must(append(store, "b", 2));
+    must(append(store, "c", 2));
+    must(append(store, "a", 1)); /* at offset 7 */
+    must(put(store, "slow", 4, EDDY_HOLD));
+    must(eddy_limits_set(store, &limits, NULL));
+    must(append(store, "d", 1)); /* of a and b it is b that can go */
+    must(eddy_stream_info(store, eddy_str("a"), &facts));
+    gives(eddy_stream_info(store, eddy_str("b"), &facts), EDDY_ENOENT);
+    must_be_held(store, "e", "'slow'");
+    must(append(store, "d", 1)); /* that makes no stream more */
+    must(put(store, "slow", 6, EDDY_HOLD));
+    must(append(store, "e", 1));
+    gives(eddy_stream_info(store, eddy_str("c"), &facts), EDDY_ENOENT);
+    must_be_held(store, "f", "'slow'");
+    must(eddy_checkpoint_delete(store, eddy_str("slow")));
+    must(append(store, "f", 1));
+    gives(eddy_stream_info(store, eddy_str("a"), &facts), EDDY_ENOENT);
+    sandbox_check(store);
+    eddy_close(store);
+}
+
+Test(api_checkpoint, limits_that_are_set_later_drop_nothing_that_is_held, .timeout = 20) {
+    for (int each = 0; each < 2; each++) {
+        eddy_store *store = sandbox_anonymous();
+        eddy_limits limits = EDDY_LIMITS_INIT;
+        eddy_dropped preview = {.size = sizeof preview};
+        eddy_dropped dropped = {.size = sizeof dropped};
+        must(append(store, "s", 100));
+        must(put(store, "slow", 30, EDDY_HOLD));
+        limits.flags = each ? EDDY_DROP_STREAM_EVENTS : EDDY_DROP_EVENTS;
+        limits.events = each ? 0 : 80;
+        limits.stream_events = each ? 80 : 0;
+        must(eddy_limits_preview(store, &limits, &preview));
+        must(eddy_limits_set(store, &limits, &dropped));
+        cr_assert_eq(dropped.events, 20);
+        cr_assert_eq(preview.events, 20);
+        limits.events = each ? 0 : 10;
+        limits.stream_events = each ? 10 : 0;
+        must(eddy_limits_preview(store, &limits, &preview));
+        must(eddy_limits_set(store, &limits, &dropped));
+        cr_assert_geq(facts_of(store).events, 70);
+        cr_assert_leq(facts_of(store).first, 31);
+        cr_assert_eq(preview.events, dropped.events, "%llu, not %llu",
+                     (unsigned long long)preview.events, (unsigned long long)dropped.events);
+        must_be_held(store, "s", "'slow'");
+        must(put(store, "slow", 95, EDDY_HOLD));
+        must(append(store, "s", 1));
+        cr_assert_eq(facts_of(store).events, 10);
+        cr_assert_eq(facts_of(store).first, 92);
+        eddy_close(store);
+    }
+}
+
+static int64_t clock_of(void *arg) {
+    return *(int64_t *)arg;
+}
+
+Test(api_checkpoint, age_takes_nothing_that_is_held, .timeout = 20) {
+    int64_t now = 1000000;
+    eddy_options options = EDDY_OPTIONS_INIT;
+    eddy_limits limits = EDDY_LIMITS_INIT;
+    eddy_maintained done = {.size = sizeof done};
+    eddy_store *store;
+    options.flags = EDDY_ANONYMOUS;
+    options.cap = 16 * MIB;
+    options.clock = clock_of;
+    options.clock_arg = &now;
+    must(eddy_open(&store, NULL, &options));
+    limits.age_ns = 1000;
+    must(eddy_limits_set(store, &limits, NULL));
+    must(append(store, "s", 10));
+    must(put(store, "slow", 4, EDDY_HOLD));
+    now += 5000;
+    must(eddy_maintain(store, 0, &done));
+    cr_assert_eq(done.dropped, 4);
+    must(append(store, "s", 1)); /* no limit that it could pass */
+    cr_assert_eq(facts_of(store).first, 5);
+    cr_assert_eq(facts_of(store).events, 7);
+    must(put(store, "slow", 6, EDDY_HOLD));
+    must(eddy_maintain(store, 0, NULL));
+    cr_assert_eq(facts_of(store).first, 7);
+    must(eddy_checkpoint_delete(store, eddy_str("slow")));
+    must(eddy_maintain(store, 0, NULL));
+    cr_assert_eq(facts_of(store).first, 11);
+    sandbox_check(store);
+    eddy_close(store);
+}
+
+Test(api_checkpoint, a_full_store_drops_nothing_that_is_held, .timeout = 60) {
+    static unsigned char data[3000];
+    eddy_store *store = sandbox_anonymous_of(8 * MIB);
+    eddy_limits limits = EDDY_LIMITS_INIT;
+    eddy_new_event e = {.data = eddy_mem(data, sizeof data)};
+    eddy_result result;
+    int r;
+    limits.flags = EDDY_DROP_WHEN_FULL;
+    must(eddy_limits_set(store, &limits, NULL));
+    must(put(store, "slow", 100, EDDY_HOLD));
+    uint64_t last = 0;
+    while ((r = eddy_append(store, eddy_str("s"), EDDY_ANY, &e, 1, &result)) == 0) {
+        last = result.last_offset;
+        cr_assert_lt(last, 10000, "it is 8 MiB");
+    }
+    cr_assert(r == EDDY_EFULL || r == EDDY_ELIMIT, "%d", r);
+    has_text(eddy_errmsg(), "'slow'");
+    cr_assert_gt(last, 1000);
+    cr_assert_eq(facts_of(store).first, 101);
+    cr_assert_eq(facts_of(store).head, last);
+    must(put(store, "slow", last, EDDY_HOLD)); /* for which there is room */
+    for (int i = 0; i < 1000; i++) {
+        must(eddy_append(store, eddy_str("s"), EDDY_ANY, &e, 1, &result));
+    }
+    cr_assert_gt(facts_of(store).first, 101);
+    sandbox_check(store);
+    eddy_close(store);
+}
+
+Test(api_checkpoint, what_is_removed_by_hand_is_not_held, .timeout = 10) {
+    eddy_store *store = sandbox_anonymous();
+    must(append(store, "s", 10));
+    must(append(store, "t", 10));
+    must(append(store, "u", 10));
+    must(put(store, "slow", 0, EDDY_HOLD));
+    must(eddy_truncate(store, eddy_str("s"), EDDY_ANY, 8, NULL));
+    must(eddy_delete(store, eddy_str("t"), EDDY_ANY, NULL));
+    must(eddy_forget(store, eddy_str("u"), NULL));
+    cr_assert_eq(facts_of(store).events, 2);
+    eddy_close(store);
+}
+
+Test(api_checkpoint, what_is_held_is_said, .timeout = 10) {
+    eddy_store *store = sandbox_anonymous();
+    eddy_store *look = sandbox_again(store, EDDY_READ_ONLY);
+    cr_assert_eq(facts_of(store).held, 0);
+    must(put(store, "a", 7, EDDY_HOLD));
+    cr_assert_eq(facts_of(look).held, 8);
+    must(put(store, "b", 0, EDDY_HOLD));
+    cr_assert_eq(facts_of(look).held, 1);
+    must(put(store, "c", 3, 0));
+    must(put(store, "b", 9, EDDY_HOLD));
+    cr_assert_eq(facts_of(store).held, 8);
+    must(put(store, "a", 7, 0));
+    cr_assert_eq(facts_of(store).held, 10);
+    must(append(store, "s", 3)); /* each record inherits it */
+    cr_assert_eq(facts_of(look).held, 10);
+    must(eddy_checkpoint_delete(store, eddy_str("b")));
+    cr_assert_eq(facts_of(store).held, 0);
+    eddy_close(look);
+    eddy_close(store);
+}
+
 /* ---- damage ---- */
 
 static struct eddy_shm_entry *entry_of(struct eddy_arena *a, const char *name) {

@@ -172,7 +172,8 @@ static int move_out(struct eddy_reclaim *r, uint32_t idx) {
 static int clear_reserve(struct eddy_reclaim *r) {
     struct eddy_arena *a = r->thread->arena;
     int got = 0;
-    for (uint32_t i = 0; got >= 0 && i < EDDY_RESERVED_EXTENTS && eddy_extent_known_free(a) > 0; i++) {
+    for (uint32_t i = 0; got >= 0 && i < EDDY_RESERVED_EXTENTS && eddy_extent_known_free(a) > 0;
+         i++) {
         /* [evacuate.R5] relaxed: a hint; who claims it has it */
         if (EDDY_INFO_KIND(eddy_ld_rlx(&a->extents[i].info)) == EDDY_KIND_EVENTS) {
             got = move_out(r, i);

@@ -454,8 +454,8 @@ int eddy_commit(const struct eddy_committer *c, struct eddy_batch *b, int64_t no
             eddy_plan_done(c->plan);
             note_streams(c, b);
             eddy_batch_keep(b, thread);
-            b->more = t.more;
         }
+        b->more = r == 1 && t.more;
         eddy_rcu_leave(&thread->span);
     }
     if (r != 1) {

@@ -103,6 +103,15 @@ static eddy_word *cell_of(const struct eddy_view *v, uint64_t off) {
         (home >= sizeof(struct eddy_shm_super) && !eddy_arena_at(v->arena, home, 8))) {
         return NULL;
     }
+    if (home >= v->arena->extents_off) {
+        struct eddy_shm_extent *e =
+            eddy_extent_line(v->arena, eddy_arena_extent_of(v->arena, home));
+        /* [trie.R3] relaxed: inside the span an extent that has memory keeps it; the descriptor may be
+         * gone for long, if this node was left behind */
+        if (EDDY_STATE_OF(eddy_ld_rlx(&e->state)) > EDDY_SEALED) {
+            return NULL;
+        }
+    }
     eddy_word *cell = eddy_arena_raw(v->arena, home);
     for (int level = 0; level < 12; level++) {
         struct eddy_shm_block *block;

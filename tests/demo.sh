@@ -199,11 +199,25 @@ else
     fail "[events,first,head] are $now"
 fi
 
+title "A checkpoint holds: limits drop nothing behind it until it has come further"
+"$eddy" checkpoint projection "$((events - 990))" --hold
+"$eddy" retain --events 500 || fail "eddy retain ended with $?"
+"$eddy" info | grep -E '^(first|events|limit|waits_for)'
+"$eddy" append demo/last '{"n":2}' && fail "an append went beyond what is held"
+"$eddy" checkpoint projection head --hold
+"$eddy" append demo/last '{"n":2}' || fail "eddy append ended with $?"
+now=$("$eddy" info -o json | jq -c '[.events, .head, .waits_for.offset]')
+if [ "$now" = "[500,$((events + 2)),$((events + 1))]" ]; then
+    echo "   it waited, and went on: 500 events are there"
+else
+    fail "[events,head,waits_for] are $now"
+fi
+
 title "Removing: a stream, then all of them; its name and version are known until it is forgotten"
 "$eddy" delete demo/last
-"$eddy" append demo/last '{"n":2}'
-"$eddy" forget '*' --yes
 "$eddy" append demo/last '{"n":3}'
+"$eddy" forget '*' --yes
+"$eddy" append demo/last '{"n":4}'
 "$eddy" trim | grep -E '^(events|extents|nodes|trimmed)'
 "$eddy" ls | grep -e "$store"
 "$eddy" check || fail "eddy check ended with $?"

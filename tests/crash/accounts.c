@@ -87,12 +87,14 @@ static unsigned partial_map(uint64_t info) {
                                      : EDDY_MAP_EVENTS;
 }
 
-/* Is an extent that may be had found by who needs one? The rest of a run is found by its first. */
+/* Is an extent that may be had found by who needs one? The rest of a run is found by its first; those
+ * kept for evacuation are known by their numbers. */
 static void check_found(const struct eddy_arena *a, uint32_t i, unsigned state, uint64_t info) {
     unsigned map = state == EDDY_FREE   ? EDDY_MAP_FREE
                    : state == EDDY_HOLE ? EDDY_MAP_HOLES
                                         : partial_map(info);
-    bool may = state == EDDY_FREE || state == EDDY_HOLE ||
+    bool kept = state == EDDY_FREE && i < EDDY_RESERVED_EXTENTS;
+    bool may = (state == EDDY_FREE && !kept) || state == EDDY_HOLE ||
                (state == EDDY_PARTIAL && EDDY_INFO_KIND(info) != EDDY_KIND_REST);
     if (may && !has_bit(a, map, i)) {
         steps_breach("extent %u (state %u, kind %u, class %u) is not in map %u", i, state,

@@ -170,7 +170,8 @@ Test(retain_tool, who_may_only_read_sees_limits_and_cannot_set_them, .timeout = 
     }
     SHELL(
         0,
-        "limits none when_full new ones are refused 0 would go: 3 events, 120 B, 0 streams 0 "
+        "names 0 limits none when_full new ones are refused 0 would go: 3 events, 120 B, 1 streams "
+        "0 "
         "7 7 7",
         "build=$(mktemp -d) && cp $EDDY_BUILD/eddy $build && chmod 755 $build && "
         "chmod 444 $DIR/eddy.default && chmod 755 $DIR && "

@@ -228,6 +228,33 @@ Test(commit, conditions_alone_are_answered_without_a_record, .timeout = 20) {
     between_close(&b);
 }
 
+/* Drops what the limits want, one transaction: is more to go? */
+static bool drops_and_has_more(struct unit_member *m) {
+    m->batch.enforce = true;
+    cr_assert_eq(unit_commit(m), 0);
+    return m->batch.more;
+}
+
+Test(commit, what_others_have_dropped_is_dropped_by_nobody_again, .timeout = 20) {
+    struct between b;
+    between_open(&b, 0, true);
+    eddy_limits limits = EDDY_LIMITS_INIT;
+    limits.flags = EDDY_DROP_EVENTS;
+    limits.events = 1;
+    for (unsigned i = 0; i < 4; i++) {
+        cr_assert_eq(unit_append(&b.me, "a", EDDY_ANY, 3000, 8), 0);
+    }
+    b.me.batch.limits = &limits;
+    cr_assert(drops_and_has_more(&b.me));
+    unsigned others = 1;
+    while (drops_and_has_more(&b.other)) {
+        others++;
+    }
+    cr_assert_gt(others, 1);
+    cr_assert_not(drops_and_has_more(&b.me), "nothing is left, and one would try for ever");
+    between_close(&b);
+}
+
 /* ---- it is cut off ---- */
 
 struct cut {

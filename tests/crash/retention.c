@@ -10,7 +10,6 @@
 
 enum { LIMIT = 100, AGED = 5, KEPT = 128, DROPS = 200, MANY = 80 };
 
-static const int64_t age_ns = INT64_C(1000000000000);
 
 /* ---- limits ---- */
 
@@ -72,10 +71,10 @@ static void prepare_names(struct steps_stage *s) {
 static void prepare_aged(struct steps_stage *s) {
     eddy_new_event events[AGED];
     memset(events, 0, sizeof events);
-    CHECK_OK(limit(s->store, &(eddy_limits){.age_ns = age_ns}));
+    CHECK_OK(limit(s->store, &(eddy_limits){.age_ns = STEPS_AGE_NS}));
     for (int i = 0; i < AGED; i++) {
         events[i].type = eddy_str("setup");
-        events[i].time_ns = STEPS_NOW_NS - 2 * age_ns;
+        events[i].time_ns = STEPS_NOW_NS - 2 * STEPS_AGE_NS;
     }
     CHECK_OK(eddy_append(s->store, eddy_str("old"), EDDY_ANY, events, AGED, NULL));
 }
@@ -111,8 +110,9 @@ static const struct steps_op limit_ops[] = {
     {.name = "limit of events, set over holes",
      .prepare = prepare_holes,
      .act = act_limit_events,
-     .commits = 1,
+     .commits = 2,
      .removes = 40,
+     .streams = -1,
      .alone = true},
     {.name = "another limit",
      .prepare = prepare_full,
@@ -294,8 +294,9 @@ static const struct steps_op maintain_ops[] = {
     {.name = "eddy_maintain of what is too old",
      .prepare = prepare_aged,
      .act = act_maintain,
-     .commits = 1,
+     .commits = 2,
      .removes = AGED,
+     .streams = -1,
      .alone = true},
     {.name = "eddy_maintain that trims",
      .prepare = prepare_events_left,

@@ -19,7 +19,10 @@
 
 enum { STEPS_CAP = 8 << 20, STEPS_MEMBERS = 6, STEPS_THREADS = 8, STEPS_AWAY = 400 };
 
-#define STEPS_NOW_NS INT64_C(1000000000000000000) /* the time, of all handles */
+/* The time in the stepped process. In the others it is long before: what is too old for that one is
+ * not for who looks, since it would go when he does. */
+#define STEPS_NOW_NS INT64_C(1000000000000000000)
+#define STEPS_AGE_NS INT64_C(1000000000000) /* a limit of age */
 
 /* Words between the stepped process and its tracer. */
 struct steps_shared {

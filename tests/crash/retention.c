@@ -10,7 +10,6 @@
 
 enum { LIMIT = 100, AGED = 5, KEPT = 128, DROPS = 200, MANY = 80 };
 
-
 /* ---- limits ---- */
 
 static int limit(eddy_store *store, const eddy_limits *given) {

@@ -138,7 +138,7 @@ static int by_name(const void *a, const void *b) {
 
 int64_t eddy_checkpoints(eddy_store *store, eddy_bytes prefix,
                          int (*fn)(void *arg, const eddy_checkpoint *checkpoint), void *arg) {
-    enum { TRIES = 1000 };
+    enum { TRIES = 1000 }; /* each as short as a list of them takes */
     struct eddy_context *c;
     struct eddy_instant now = {0};
     struct list l = {.prefix = prefix};
@@ -155,6 +155,9 @@ int64_t eddy_checkpoints(eddy_store *store, eddy_bytes prefix,
         taken = eddy_instant_take(&now, &c->thread);
         r = taken == 0 ? eddy_key_each(&now.view, note, &l) : taken;
     } while (taken == 0 && !eddy_instant_holds(&now, &c->thread) && ++tries < TRIES);
+    if (r == EDDY_ECORRUPT && tries == TRIES) {
+        r = eddy_error_set(EDDY_EAGAIN, "checkpoints change too fast to be listed: try again");
+    }
     eddy_rcu_leave(&c->thread.span);
     eddy_instant_fini(&now);
     int64_t calls = 0;

@@ -374,7 +374,8 @@ typedef struct eddy_checkpoint {
 
 #define EDDY_HOLD                                                                                  \
     0x1u /* limits drop no event behind its offset, until it has come further: an append
-                          that would need that is refused (EDDY_ELIMIT names the checkpoint). Removing
+                          that would need that is refused (EDDY_ELIMIT; EDDY_EFULL, if it is the
+                          store that is full: both name the checkpoint). Removing
                           by hand is not held */
 
 /* Sets it, whatever it was. Errors: those of eddy_append(). */
@@ -386,8 +387,9 @@ EDDY_API int eddy_tx_checkpoint(eddy_tx *tx, eddy_bytes name, uint64_t offset, u
 EDDY_API int eddy_checkpoint_get(eddy_store *store, eddy_bytes name, eddy_checkpoint *checkpoint);
 /* One that is not there: nothing happens. */
 EDDY_API int eddy_checkpoint_delete(eddy_store *store, eddy_bytes name);
-/* Calls fn for those whose names begin with prefix, in byte order, as of one instant, until fn gives
- * another value than 0. Returns how many calls were made. */
+/* Calls fn for those whose names begin with prefix, in byte order, until fn gives another value than 0.
+ * As of one instant; if others commit so fast that none is found in 1,000 tries, each as it was at some
+ * instant of the call. Returns how many calls were made. */
 EDDY_API int64_t eddy_checkpoints(eddy_store *store, eddy_bytes prefix,
                                   int (*fn)(void *arg, const eddy_checkpoint *checkpoint),
                                   void *arg);

@@ -1,6 +1,6 @@
 /* I1  An entry never changes: to set it is to swap another into its place.
  * I2  The header's `hold` is one more than the lowest offset of the entries that hold retention, as of
- *     each transaction: it is found anew by the one that sets or deletes such an entry.
+ *     each transaction: it is found anew by the one that sets or deletes the lowest.
  */
 #include "keys.h"
 
@@ -12,8 +12,8 @@
 enum { DEPTH_MAX = 24 };
 
 uint64_t eddy_key_hash(const struct eddy_arena *a, eddy_bytes name) {
-    /* Of another kind than a stream of the same name: another place. */
-    return eddy_platform_hash(name.ptr, name.len, a->hash_seed ^ EDDY_BLOCK_ENTRY) & a->hash_mask;
+    uint64_t hash = eddy_platform_hash(name.ptr, name.len, a->hash_seed ^ EDDY_BLOCK_ENTRY);
+    return (hash & a->hash_mask) | EDDY_HASH_KEY;
 }
 
 static void load(const struct eddy_shm_entry *e, struct eddy_key *key) {
@@ -91,8 +91,8 @@ static int each_under(const struct eddy_view *v, const eddy_word *cell, unsigned
 int eddy_key_each(const struct eddy_view *v, int (*fn)(void *arg, const struct eddy_key *key),
                   void *arg) {
     int r = 0;
-    for (unsigned i = 0; r == 0 && i < 1u << EDDY_NAME_ROOT_BITS; i++) {
-        r = each_under(v, &v->arena->names[i], 0, fn, arg);
+    for (unsigned i = 0; r == 0 && i < 1u << EDDY_KEY_ROOT_BITS; i++) {
+        r = each_under(v, eddy_keyed_root(v->arena, EDDY_HASH_KEY | i), 0, fn, arg);
     }
     return r;
 }
@@ -131,9 +131,25 @@ static int put(struct eddy_plan *p, const struct eddy_batch_put *put, eddy_bytes
     return eddy_plan_put(p, off, name, put->hash, t->s);
 }
 
-/* One of them: *hold says whether what holds retention may be another now. */
+/* What holds retention: what is set now may be further back; what has held it until now may not any
+ * more, and then the others must be looked at. */
+struct hold {
+    uint64_t was;
+    uint64_t now;
+    bool look;
+};
+
+static void hold_by(struct hold *h, const struct eddy_key *was, const struct eddy_batch_put *now) {
+    if ((was->flags & EDDY_HOLD) && was->offset + 1 == h->was) {
+        h->look = true;
+    }
+    if (!now->gone && (now->flags & EDDY_HOLD) && (h->now == 0 || now->value + 1 < h->now)) {
+        h->now = now->value + 1;
+    }
+}
+
 static int plan_one(struct eddy_plan *p, const struct eddy_batch *b,
-                    const struct eddy_batch_put *one, struct eddy_attempt *t, bool *hold) {
+                    const struct eddy_batch_put *one, struct eddy_attempt *t, struct hold *hold) {
     struct eddy_key was;
     struct eddy_stream_place place;
     eddy_bytes name = eddy_mem(b->names.at + one->name_at, one->name_len);
@@ -146,13 +162,13 @@ static int plan_one(struct eddy_plan *p, const struct eddy_batch *b,
     if (found < 0 || (one->gone && found == 0)) {
         return found < 0 ? (int)found : 0;
     }
-    *hold = *hold || ((was.flags | (one->gone ? 0 : one->flags)) & EDDY_HOLD) != 0;
+    hold_by(hold, &was, one);
     return one->gone ? eddy_plan_unname(p, (uint64_t)found, t->s)
                      : put(p, one, name, was.revision + 1, t);
 }
 
 int eddy_key_plan(const struct eddy_committer *c, struct eddy_batch *b, struct eddy_attempt *t) {
-    bool hold = false;
+    struct hold hold = {.was = t->after.hold, .now = t->after.hold};
     struct eddy_key lowest;
     for (uint32_t i = 0; i < b->puts.count; i++) {
         int r = plan_one(c->plan, b, &b->puts.at[i], t, &hold);
@@ -160,9 +176,10 @@ int eddy_key_plan(const struct eddy_committer *c, struct eddy_batch *b, struct e
             return r;
         }
     }
-    int r = hold ? eddy_key_holder(&c->plan->view, &lowest) : 0;
-    if (hold && r >= 0) {
-        t->after.hold = r == 1 ? lowest.offset + 1 : 0;
+    int r = hold.look ? eddy_key_holder(&c->plan->view, &lowest) : 0;
+    if (hold.look) {
+        hold.now = r == 1 ? lowest.offset + 1 : 0;
     }
+    t->after.hold = r < 0 ? t->after.hold : hold.now;
     return r < 0 ? r : 0;
 }

@@ -30,7 +30,7 @@ void eddy_layout_plan(struct eddy_shm_super *super, const struct eddy_layout_siz
     at += round_up(8 * (uint64_t)super->wait_words, EDDY_LINE);
     at += EDDY_WAIT_GROUPS * eddy_layout_group_size(super->wait_words);
     super->names_off = at;
-    at += UINT64_C(8) << EDDY_NAME_ROOT_BITS;
+    at += 8 * EDDY_NAME_CELLS;
     super->members_off = at;
     at += (uint64_t)sizes->members * sizeof(struct eddy_shm_member);
     super->threads_off = at;
@@ -75,6 +75,7 @@ uint64_t eddy_layout_fingerprint(const struct eddy_shm_super *super) {
         EDDY_EXTENT_BITS,
         EDDY_RING_WORDS,
         EDDY_NAME_ROOT_BITS,
+        EDDY_KEY_ROOT_BITS,
         EDDY_NODE_BITS,
         EDDY_HASH_BITS,
         EDDY_INLINE_SLOTS,

@@ -35,8 +35,11 @@ enum {
     EDDY_RESERVED_EXTENTS = 2, /* the first ones: for events that are moved to make room */
     EDDY_LINE = 64,
     EDDY_RING_WORDS = 4,
-    EDDY_NAME_ROOT_BITS = 12, /* the name trie's root has 4,096 cells */
-    EDDY_WAIT_GROUPS = 64,    /* group 0 wakes for every transaction, the others by stream */
+    EDDY_NAME_ROOT_BITS = 12, /* the name trie's root has 4,096 cells for streams, */
+    EDDY_KEY_ROOT_BITS =
+        6, /* and behind them 64 for other entries, so that these are found quickly */
+    EDDY_NAME_CELLS = (1 << EDDY_NAME_ROOT_BITS) + (1 << EDDY_KEY_ROOT_BITS),
+    EDDY_WAIT_GROUPS = 64, /* group 0 wakes for every transaction, the others by stream */
     EDDY_COUNTERS = 16,
     EDDY_MAPS = 16,
     EDDY_MAP_FREE = 0,
@@ -49,6 +52,9 @@ enum {
     EDDY_HASH_BITS = 3,    /* cells of a node of a hash trie: 8 */
     EDDY_LIST_INLINE = 112 /* words of a redo list that lie in the buffer itself */
 };
+
+/* The bit of a hash that says that it is of an entry's name, not of a stream's. */
+#define EDDY_HASH_KEY (UINT64_C(1) << 63)
 
 /* The locked byte of the file, beyond any data, that says that member slot i lives. Slot 0, and
  * thread slot 0, are the recovery slot: taken only to sweep the dead when all others are taken. */

@@ -567,9 +567,9 @@ struct way {
 
 /* The way to the cell that leads to this descriptor, or to the first of its hash. */
 static int find_way(struct eddy_plan *p, uint64_t hash, struct way *way) {
-    unsigned shift = EDDY_NAME_ROOT_BITS;
+    unsigned shift = eddy_keyed_root_bits(hash);
     way->depth = 0;
-    way->cell[0] = &p->thread->arena->names[hash & ((1u << EDDY_NAME_ROOT_BITS) - 1)];
+    way->cell[0] = eddy_keyed_root(p->thread->arena, hash);
     for (;;) {
         struct eddy_shm_block *block;
         eddy_word *cell = way->cell[way->depth];

@@ -79,8 +79,8 @@ static int64_t walk_chain(const struct eddy_view *v, unsigned kind, eddy_bytes n
 
 int64_t eddy_keyed_locate(const struct eddy_view *v, unsigned kind, eddy_bytes name, uint64_t hash,
                           struct eddy_stream_place *place) {
-    place->shift = EDDY_NAME_ROOT_BITS;
-    place->cell = &v->arena->names[hash & ((1u << EDDY_NAME_ROOT_BITS) - 1)];
+    place->shift = eddy_keyed_root_bits(hash);
+    place->cell = eddy_keyed_root(v->arena, hash);
     place->in = 0;
     for (;;) {
         struct eddy_shm_block *block;
@@ -165,8 +165,8 @@ static bool stream_was_linked(const struct eddy_view *v, uint64_t off) {
 
 /* Is a node of the name trie reached by the hashes that belong under it? */
 static bool name_node_linked(const struct eddy_view *v, uint64_t off, uint64_t hash) {
-    eddy_word *cell = &v->arena->names[hash & ((1u << EDDY_NAME_ROOT_BITS) - 1)];
-    for (unsigned shift = EDDY_NAME_ROOT_BITS; shift < 64; shift += EDDY_HASH_BITS) {
+    eddy_word *cell = eddy_keyed_root(v->arena, hash);
+    for (unsigned shift = eddy_keyed_root_bits(hash); shift < 64; shift += EDDY_HASH_BITS) {
         struct eddy_shm_block *block;
         uint64_t value;
         if (eddy_trie_follow(v, cell, EDDY_LEAF8_CLASS, &value, &block) <= 0) {

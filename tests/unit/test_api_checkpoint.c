@@ -619,7 +619,7 @@ static struct eddy_shm_entry *entry_of(struct eddy_arena *a, const char *name) {
 /* The first of several that have the same hash. */
 static struct eddy_shm_entry *first_of_chain(struct eddy_arena *a) {
     for (unsigned i = 0; i < 2; i++) {
-        uint64_t off = eddy_ld_acq(&a->names[i]);
+        uint64_t off = eddy_ld_acq(eddy_keyed_root(a, EDDY_HASH_KEY | i));
         struct eddy_shm_entry *e = off ? eddy_arena_raw(a, off) : NULL;
         if (e && eddy_ld_acq(&e->keyed.collision) != 0) {
             return e;
@@ -662,10 +662,11 @@ Test(api_checkpoint, damage_is_found_and_every_call_ends, .timeout = 30) {
     plant(a, store, &e->keyed.block.state, EDDY_STATE(0, EDDY_RETIRED + 1, 0));
     e = first_of_chain(a);
     uint64_t at = eddy_arena_off(a, e);
-    plant(a, store, &e->keyed.collision, at);                                  /* a circle */
-    plant(a, store, &e->keyed.collision, at + 64);                             /* no block */
-    plant(a, store, &e->keyed.collision, a->cap - 64);                         /* no memory */
-    plant(a, store, &a->names[eddy_ld_acq(&e->keyed.hash)], a->cap + 1000000); /* out of it */
+    plant(a, store, &e->keyed.collision, at);          /* a circle */
+    plant(a, store, &e->keyed.collision, at + 64);     /* no block */
+    plant(a, store, &e->keyed.collision, a->cap - 64); /* no memory */
+    plant(a, store, eddy_keyed_root(a, eddy_ld_acq(&e->keyed.hash)),
+          a->cap + 1000000); /* out of it */
     eddy_close(store);
     unit_store_free(a);
 }

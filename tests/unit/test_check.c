@@ -149,7 +149,7 @@ Test(check, damaged_streams_are_found, .timeout = 20) {
     struct eddy_shm_node *leaf = eddy_arena_raw(a, eddy_ld_acq(&t->leaf8));
     plant(&s, &leaf->slot[1], 1, "streams");
     uint64_t hash = eddy_ld_acq(&t->hash);
-    eddy_word *cell = &a->names[hash & ((1u << EDDY_NAME_ROOT_BITS) - 1)];
+    eddy_word *cell = eddy_keyed_root(a, hash);
     plant(&s, cell, 0, "block");
     /* Of a descriptor whose block does not say that it is linked, only its stream can tell. */
     uint64_t state = eddy_ld_acq(&t->block.state);

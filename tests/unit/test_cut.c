@@ -69,7 +69,7 @@ static void forget_all_but(uint32_t hash_keep, unsigned count, unsigned first, u
             cr_assert_eq(cut(&m, name_of(i), EDDY_CUT_FORGET, 0), 0);
         }
     }
-    for (unsigned i = 0; i < EDDY_NAME_ROOT_BITS; i++) {
+    for (unsigned i = 0; i < EDDY_NAME_CELLS; i++) {
         uint64_t cell = eddy_ld_acq(&a->names[i]);
         cr_assert(cell == 0 || EDDY_IS_TOMB(cell), "nodes in which nothing is go too");
     }

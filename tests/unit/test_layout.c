@@ -34,7 +34,7 @@ Test(layout, parts_do_not_overlap_and_fit_in_the_cap, .timeout = 10) {
                         8 * (uint64_t)s.wait_words +
                             EDDY_WAIT_GROUPS * eddy_layout_group_size(s.wait_words),
                         EDDY_LINE);
-            assert_part(&end, s.names_off, UINT64_C(8) << EDDY_NAME_ROOT_BITS, EDDY_LINE);
+            assert_part(&end, s.names_off, UINT64_C(8) * EDDY_NAME_CELLS, EDDY_LINE);
             assert_part(&end, s.members_off,
                         (uint64_t)s.members_max * sizeof(struct eddy_shm_member), EDDY_LINE);
             assert_part(&end, s.threads_off,

@@ -128,7 +128,7 @@ Test(streams, cells_that_lead_nowhere_are_refused, .timeout = 20) {
     struct scene s;
     scene_open(&s, 64);
     uint64_t hash = eddy_stream_hash(s.arena, eddy_str(name_of(0)));
-    eddy_word *cell = &s.arena->names[hash & ((1u << EDDY_NAME_ROOT_BITS) - 1)];
+    eddy_word *cell = eddy_keyed_root(s.arena, hash);
     uint64_t was = eddy_ld_acq(cell);
     uint64_t trie = eddy_ld_acq(&s.arena->super->offsets_root);
     const uint64_t refs[] = {8,   was + 8, 4096, s.arena->cap, s.arena->cap - 64, UINT64_MAX - 63,
@@ -162,7 +162,7 @@ Test(streams, a_descriptor_in_a_foreign_cell_is_damage, .timeout = 20) {
     uint64_t off = (uint64_t)find(&s, name_of(0));
     struct eddy_shm_stream *d = eddy_arena_raw(s.arena, off);
     eddy_st_rel(&d->hash, hash ^ 1);
-    eddy_st_rel(&s.arena->names[hash & ((1u << EDDY_NAME_ROOT_BITS) - 1)], off);
+    eddy_st_rel(eddy_keyed_root(s.arena, hash), off);
     eddy_rcu_leave(&s.m.thread.span);
     cr_assert_eq(unit_append(&s.m, "new", EDDY_ANY, 1, 0), EDDY_ECORRUPT, "%s", eddy_errmsg());
     eddy_rcu_enter(&s.m.thread.span);

@@ -201,6 +201,9 @@ int eddy_evacuate(struct eddy_reclaim *r, uint64_t most, unsigned part) {
 
 bool eddy_evacuate_pays(const struct eddy_arena *a, const struct eddy_ring_copy *now) {
     enum { SLACK = 16, EVENT_EXTRA = 80, STREAM_EXTRA = 256 };
+    if (now->floor == 0 && now->holes == 0) {
+        return false; /* nothing has ever been removed */
+    }
     uint64_t live =
         eddy_ring_bytes(now) + eddy_ring_events(now) * EVENT_EXTRA + now->names * STREAM_EXTRA;
     /* [evacuate.R4] relaxed: a figure to compare with */

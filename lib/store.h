@@ -28,9 +28,10 @@ struct eddy_context {
     struct eddy_context *next_of_all;
     uint64_t life;
     bool tidying;
-    uint64_t forgot; /* the number of the last stream looked at for that */
-    uint64_t taken;  /* extents that it had taken when it last looked what is due */
-    eddy_word owner; /* eddy_store_self() of the thread that has it; 0: idle */
+    uint64_t forgot;      /* the number of the last stream looked at for that */
+    uint64_t taken;       /* extents that it had taken when it last looked what is due */
+    uint64_t evacuate_at; /* as many, when it is to look whether events are to be moved */
+    eddy_word owner;      /* eddy_store_self() of the thread that has it; 0: idle */
 };
 
 enum { EDDY_GUARD_FORKED = 0, EDDY_GUARD_JOINING = 1, EDDY_GUARD_READY = 2 };

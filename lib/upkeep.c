@@ -51,6 +51,20 @@ static void after_cuts(struct eddy_context *c, const struct eddy_batch *b) {
     }
 }
 
+/* Moves events together, if that pays: to find out costs by the size of the store, so that a large one
+ * is looked at less often. */
+static void evacuate(struct eddy_context *c, uint64_t taken) {
+    struct eddy_ring_copy now;
+    if (taken < c->evacuate_at || eddy_upkeep_totals(c, &now, NULL) < 0) {
+        return;
+    }
+    if (eddy_evacuate_pays(c->thread.arena, &now)) {
+        (void)eddy_evacuate(&c->reclaim, SPARSE_SLICE, 2);
+    } else {
+        c->evacuate_at = taken + 1 + eddy_arena_reserved(c->thread.arena) / SPARSE_SLICE;
+    }
+}
+
 /* Something may have been left by who died: a few extents are looked through by each who takes one. */
 static void after_growth(struct eddy_context *c) {
     /* [upkeep.R2] relaxed: our own counter */
@@ -62,10 +76,7 @@ static void after_growth(struct eddy_context *c) {
         if (room && eddy_reclaim_is_due(c->thread.arena)) {
             (void)eddy_reclaim_scan(&c->reclaim, SCAN_SLICE);
         }
-        struct eddy_ring_copy now;
-        if (eddy_upkeep_totals(c, &now, NULL) == 0 && eddy_evacuate_pays(c->thread.arena, &now)) {
-            (void)eddy_evacuate(&c->reclaim, SPARSE_SLICE, 2);
-        }
+        evacuate(c, taken);
     }
 }
 

@@ -388,7 +388,8 @@ struct scan {
     uint64_t life; /* generation of the extent */
     unsigned count;
     unsigned taken; /* blocks that are not free */
-    bool left;      /* there is more to do than can be done now */
+    unsigned free;
+    bool left; /* there is more to do than can be done now */
     int result;
 };
 
@@ -411,6 +412,7 @@ static void scan_block(void *arg, uint64_t off, uint64_t state, unsigned class_)
     bool linked = EDDY_STATE_OF(state) == EDDY_LINKED;
     (void)class_;
     k->taken += EDDY_STATE_OF(state) != EDDY_FREE;
+    k->free += EDDY_STATE_OF(state) == EDDY_FREE;
     if (k->result < 0 || (!linked && EDDY_STATE_OF(state) != EDDY_CONDEMNED) ||
         !is_still(k->r, off, k->life << 32 | EDDY_STATE_GEN(state))) {
         return;
@@ -453,6 +455,8 @@ static int scan_nodes(struct eddy_reclaim *r, uint32_t idx) {
     if (k.taken == 0) {
         /* Its blocks were freed by the sweep of who died, or are not counted any more. */
         eddy_grace_extent(&r->grace, idx);
+    } else if (k.free > 0) {
+        eddy_extent_reopen(r->thread->arena, idx); /* who freed them died before he did */
     }
     eddy_grace_free(&r->grace, false);
     return k.result;

@@ -186,6 +186,51 @@ Test(reclaim, a_scan_finds_what_was_left_and_says_so, .timeout = 30) {
     unit_store_free(a);
 }
 
+static void count_free(void *arg, uint64_t off, uint64_t state, unsigned class_) {
+    unsigned *n = arg;
+    (void)off;
+    (void)class_;
+    *n += EDDY_STATE_OF(state) == EDDY_FREE;
+}
+
+/* Extents of nodes in a state that have blocks that were freed; they come into another. */
+static unsigned with_free_blocks(struct eddy_arena *a, unsigned in, unsigned become) {
+    unsigned n = 0;
+    for (uint32_t i = 0; i < eddy_arena_reserved(a); i++) {
+        uint64_t state = eddy_ld_acq(&a->extents[i].state);
+        unsigned free = 0;
+        if (EDDY_STATE_OF(state) == in &&
+            EDDY_INFO_KIND(eddy_ld_acq(&a->extents[i].info)) == EDDY_KIND_NODES) {
+            eddy_block_each(a, i, count_free, &free);
+        }
+        if (free > 0) {
+            n++;
+            eddy_st_rel(&a->extents[i].state, EDDY_STATE(EDDY_STATE_GEN(state), become, 0));
+        }
+    }
+    return n;
+}
+
+/* Somebody freed blocks, and died before he offered their extents. */
+Test(reclaim, free_blocks_that_nobody_offers_are_offered_by_a_scan, .timeout = 30) {
+    struct eddy_arena *a = unit_store(0);
+    struct unit_member m;
+    unit_join(&m, a);
+    cr_assert_eq(unit_append(&m, "s", EDDY_ANY, 10, 50), 0);
+    cr_assert_eq(unit_append(&m, "t", EDDY_ANY, 10, 50), 0);
+    add_cut(&m, "s", EDDY_CUT_FORGET, 0);
+    cr_assert_eq(unit_commit(&m), 0);
+    unit_leave(&m);
+    maintain(a);
+    unsigned sealed = with_free_blocks(a, EDDY_PARTIAL, EDDY_SEALED);
+    cr_assert_gt(sealed, 0);
+    maintain(a);
+    cr_assert_eq(with_free_blocks(a, EDDY_SEALED, EDDY_SEALED), 0);
+    cr_assert_geq(with_free_blocks(a, EDDY_PARTIAL, EDDY_PARTIAL), sealed);
+    unit_assert_sound(a);
+    unit_store_free(a);
+}
+
 /* ---- deaths, and others at any access ---- */
 
 struct scene {

@@ -153,13 +153,9 @@ static unsigned state_of(const struct eddy_view *v, uint64_t off) {
     return EDDY_STATE_OF(eddy_view_load(v, &b->state));
 }
 
-static void check_stream(struct check *k, uint64_t number, uint64_t off) {
+static void check_stream(struct check *k, uint64_t number, struct eddy_shm_stream *d) {
     const struct eddy_view *v = &k->now.view;
-    struct eddy_shm_stream *d = eddy_stream_at(v->arena, off);
-    if (!d) {
-        report(k, "streams", "stream number %llu has no descriptor", (unsigned long long)number);
-        return;
-    }
+    uint64_t off = eddy_arena_off(v->arena, d);
     eddy_bytes name = eddy_stream_name(d);
     uint64_t hash = eddy_stream_hash(v->arena, name);
     /* [check.R1] relaxed: constant since it was published */
@@ -175,7 +171,6 @@ static void check_stream(struct check *k, uint64_t number, uint64_t off) {
 }
 
 static void check_streams(struct check *k) {
-    struct eddy_arena *a = k->now.view.arena;
     struct eddy_trie_leaf leaf = {0};
     uint64_t last = k->now.now.streams_in;
     if (k->now.now.names > most_events(k)) {
@@ -184,17 +179,12 @@ static void check_streams(struct check *k) {
         return;
     }
     for (uint64_t n = 1; n <= last && k->wrong < 100; n++) {
-        eddy_word *slot = NULL;
-        uint64_t span = 0;
-        int r = eddy_trie_slot_near(&k->now.view, &a->super->streams_root, n, &leaf, &slot);
-        uint64_t off = r == 1 ? eddy_view_load(&k->now.view, slot) : 0;
-        if (r == 0) {
-            r = eddy_trie_walk(&k->now.view, &a->super->streams_root, n, &slot, &span);
-        }
-        if (span != 0) {
-            n |= span - 1; /* forgotten together */
-        } else if (!EDDY_IS_TOMB(off)) {
-            check_stream(k, n, off);
+        uint64_t off;
+        int r = eddy_stream_number(&k->now.view, &n, &leaf, &off);
+        if (r < 0) {
+            report(k, "streams", "stream number %llu has no descriptor", (unsigned long long)n);
+        } else if (r == 1) {
+            check_stream(k, n, eddy_arena_raw(k->now.view.arena, off));
         }
     }
 }

@@ -69,7 +69,7 @@ int eddy_gone_look(const struct eddy_view *v, uint64_t offset, struct eddy_trie_
             look->slot = NULL;
             look->first = r == 0 && gone ? offset & ~(gone - 1) : offset;
             look->last = r == 0 && gone ? offset | (gone - 1) : offset;
-            return r;
+            return r == 0 && gone == 0 ? missing(offset) : r;
         }
         uint64_t ref = eddy_view_load(v, look->slot);
         if (ref == 0 || EDDY_IS_TOMB(ref)) {

@@ -234,24 +234,11 @@ static int collect(const struct eddy_view *v, uint64_t known, uint64_t last, uin
     struct eddy_trie_leaf leaf = {0};
     *count = 0;
     for (uint64_t n = known + 1; n <= last && *count < most; n++) {
-        eddy_word *slot;
-        int r = eddy_trie_slot_near(v, &v->arena->super->streams_root, n, &leaf, &slot);
-        uint64_t off = r == 1 ? eddy_view_load(v, slot) : 1;
-        if (r == 0) {
-            uint64_t span;
-            r = eddy_trie_walk(v, &v->arena->super->streams_root, n, &slot, &span);
-            off = r == 0 && span != 0 ? EDDY_TOMB(0) : 0;
-            n = off ? n | (span - 1) : n;
+        int r = eddy_stream_number(v, &n, &leaf, &offs[*count]);
+        if (r < 0) {
+            return r;
         }
-        if (r >= 0 && EDDY_IS_TOMB(off)) {
-            continue; /* forgotten */
-        }
-        if (r < 0 || !eddy_stream_at(v->arena, off)) {
-            return r < 0 ? r
-                         : eddy_error_set(EDDY_ECORRUPT, "stream number %llu is damaged",
-                                          (unsigned long long)n);
-        }
-        offs[(*count)++] = off;
+        *count += r == 1;
     }
     return 0;
 }

@@ -361,23 +361,17 @@ static int drop_first_stream(struct eddy_plan *p, const struct eddy_batch *b,
     struct eddy_arena *a = p->thread->arena;
     struct eddy_trie_leaf near = {0};
     while (++*number <= t->after.streams_in) {
-        eddy_word *slot;
-        uint64_t gone;
+        uint64_t off;
         if ((*looks)++ >= STREAMS_MAX) {
             t->more = true;
             return 0;
         }
-        int r = eddy_trie_slot_near(&p->view, &a->super->streams_root, *number, &near, &slot);
-        if (r == 0) {
-            r = eddy_trie_walk(&p->view, &a->super->streams_root, *number, &slot, &gone);
-            *number = r == 0 && gone ? *number | (gone - 1) : *number;
-        }
-        uint64_t off = r == 1 ? eddy_view_load(&p->view, slot) : 0;
-        struct eddy_shm_stream *d = off && !EDDY_IS_TOMB(off) ? eddy_stream_at(a, off) : NULL;
+        int r = eddy_stream_number(&p->view, number, &near, &off);
         if (r < 0) {
             return r;
         }
-        if (d && !eddy_gone_removed(&p->view, d) && !is_written(b, off) &&
+        struct eddy_shm_stream *d = eddy_arena_raw(a, off);
+        if (r == 1 && !eddy_gone_removed(&p->view, d) && !is_written(b, off) &&
             is_held(&p->view, d, eddy_view_load(&p->view, &d->version), t) == 0) {
             *looks += STREAM_COST; /* its words are to fit into a list */
             r = eddy_cut_remove(p, d, t);
@@ -596,21 +590,11 @@ static int preview_emptied(struct preview *k, struct eddy_shm_stream *d) {
 static int preview_streams(struct preview *k, const struct eddy_ring_copy *now,
                            int (*fn)(struct preview *k, struct eddy_shm_stream *d)) {
     struct eddy_trie_leaf near = {0};
-    eddy_word *root = &k->view->arena->super->streams_root;
     int r = 0;
     for (uint64_t n = 1; r >= 0 && n <= now->streams_in; n++) {
-        eddy_word *slot;
-        uint64_t span = 0;
-        r = eddy_trie_slot_near(k->view, root, n, &near, &slot);
-        if (r == 0) {
-            r = eddy_trie_walk(k->view, root, n, &slot, &span);
-            n |= span ? span - 1 : 0;
-            continue;
-        }
-        uint64_t off = r == 1 ? eddy_view_load(k->view, slot) : 0;
-        struct eddy_shm_stream *d =
-            off && !EDDY_IS_TOMB(off) ? eddy_stream_at(k->view->arena, off) : NULL;
-        r = d ? fn(k, d) : r;
+        uint64_t off;
+        r = eddy_stream_number(k->view, &n, &near, &off);
+        r = r == 1 ? fn(k, eddy_arena_raw(k->view->arena, off)) : r;
     }
     return r < 0 ? r : 0;
 }

@@ -114,6 +114,29 @@ int64_t eddy_stream_find(const struct eddy_view *v, eddy_bytes name, uint64_t ha
     return eddy_keyed_locate(v, EDDY_BLOCK_STREAM, name, hash, &place);
 }
 
+int eddy_stream_number(const struct eddy_view *v, uint64_t *number, struct eddy_trie_leaf *leaf,
+                       uint64_t *off) {
+    eddy_word *root = &v->arena->super->streams_root;
+    eddy_word *slot;
+    uint64_t gone = 0;
+    int r = eddy_trie_slot_near(v, root, *number, leaf, &slot);
+    if (r == 0) {
+        r = eddy_trie_walk(v, root, *number, &slot, &gone);
+    }
+    *off = r == 1 ? eddy_view_load(v, slot) : 0;
+    if (r == 0 && gone != 0) {
+        *number |= gone - 1;
+        return 0;
+    }
+    if (r < 0 || EDDY_IS_TOMB(*off)) {
+        return r < 0 ? r : 0;
+    }
+    return eddy_stream_at(v->arena, *off)
+               ? 1
+               : eddy_error_set(EDDY_ECORRUPT, "stream number %llu is damaged: run `eddy check`",
+                                (unsigned long long)*number);
+}
+
 void eddy_stream_init(struct eddy_shm_stream *s, eddy_bytes name, uint64_t hash, uint64_t number) {
     /* [streams.R4] relaxed: private until a record links it */
     eddy_st_rlx(&s->block.shape, EDDY_SHAPE(EDDY_BLOCK_STREAM, 0, 0));

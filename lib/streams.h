@@ -32,6 +32,12 @@ static inline bool eddy_keyed_is(const struct eddy_shm_block *block) {
 /* The descriptor of a name: its offset, 0 if there is none, or EDDY_ECORRUPT. */
 int64_t eddy_stream_find(const struct eddy_view *view, eddy_bytes name, uint64_t hash);
 
+/* The stream of a number that has been given: 1, and the offset of its descriptor; 0 if it was
+ * forgotten, and then *number is the last of those that were forgotten together; or EDDY_ECORRUPT. leaf
+ * is zeroed at first; then it is where the last one was. */
+int eddy_stream_number(const struct eddy_view *view, uint64_t *number, struct eddy_trie_leaf *leaf,
+                       uint64_t *off);
+
 /* Where a descriptor goes in. */
 struct eddy_stream_place {
     eddy_word *cell; /* that is to lead to it */

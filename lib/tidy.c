@@ -43,19 +43,10 @@ static void take_name(struct name *to, const struct eddy_shm_stream *d) {
 /* Looks at the stream of the present number: 1 and its name, if it is wanted. */
 static int look_at(const struct eddy_view *v, struct eddy_trie_leaf *near, struct eddy_tidy *t,
                    struct name *name) {
-    eddy_word *root = &v->arena->super->streams_root;
-    eddy_word *slot;
-    uint64_t span = 0;
-    int r = eddy_trie_slot_near(v, root, t->number, near, &slot);
-    if (r == 0) {
-        r = eddy_trie_walk(v, root, t->number, &slot, &span);
-        t->number |= span ? span - 1 : 0;
-        return r < 0 ? r : 0;
-    }
-    uint64_t off = r == 1 ? eddy_view_load(v, slot) : 0;
-    struct eddy_shm_stream *d =
-        off != 0 && !EDDY_IS_TOMB(off) ? eddy_stream_at(v->arena, off) : NULL;
-    if (r < 0 || !d || !wanted(v, d, t)) {
+    uint64_t off;
+    int r = eddy_stream_number(v, &t->number, near, &off);
+    struct eddy_shm_stream *d = eddy_arena_raw(v->arena, off);
+    if (r != 1 || !wanted(v, d, t)) {
         return r < 0 ? r : 0;
     }
     take_name(name, d);

@@ -422,6 +422,49 @@ Test(check, also_when_names_collide, .timeout = 120) {
     fuzz(3, 15, 75);
 }
 
+/* What goes from number to number: under limits, and when there are said to be more numbers than anybody
+ * could count to. */
+static void count_damaged(void *arg) {
+    char name[32];
+    const struct eddy_arena *a = arg;
+    eddy_store *s;
+    eddy_options o = EDDY_OPTIONS_INIT;
+    o.flags = EDDY_MUST_EXIST;
+    (void)snprintf(name, sizeof name, "fd:%d", a->fd);
+    CHECK_OK(eddy_open(&s, name, &o));
+    for (int i = 0; i < 3; i++) {
+        eddy_limits l = EDDY_LIMITS_INIT;
+        eddy_dropped d = {.size = sizeof d};
+        l.flags = EDDY_DROP_ALL;
+        l.events = i == 0;
+        l.streams = i == 1;
+        l.stream_events = i == 2;
+        (void)eddy_limits_preview(s, &l, &d);
+        (void)eddy_limits_set(s, &l, &d);
+        (void)eddy_maintain(s, 0, NULL);
+        (void)eddy_append(s, eddy_str("s"), EDDY_ANY, &(eddy_new_event){.data = eddy_str("x")}, 1,
+                          NULL);
+    }
+    (void)eddy_remove_empty(s, eddy_str(""));
+    (void)eddy_forget_removed(s, eddy_str(""));
+    eddy_close(s);
+}
+
+Test(check, nobody_counts_numbers_that_are_not_there, .timeout = 60) {
+    for (unsigned which = 0; which < 2; which++) {
+        struct scene s;
+        eddy_word *list;
+        scene_open(&s, 0);
+        struct eddy_shm_redo *h = eddy_ring_header(
+            s.arena, eddy_ring_buffer_of(eddy_ring_load(s.arena, unit_applied(s.arena) - 1)),
+            &list);
+        eddy_st_rel(which ? &h->next_offset : &h->streams_in, UINT64_C(1) << 60);
+        int r = child_end(child_start(count_damaged, s.arena), 20000);
+        cr_assert_eq(r, 0, "word %u: it gives %d", which, r);
+        scene_close(&s);
+    }
+}
+
 static int forget(struct unit_member *m, const char *stream) {
     int64_t s = eddy_batch_stream(&m->batch, m->arena, eddy_str(stream));
     cr_assert_eq(eddy_batch_cut(&m->batch, (uint32_t)s, EDDY_CUT_FORGET, 0), 0);

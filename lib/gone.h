@@ -57,7 +57,7 @@ struct eddy_gone_look {
     uint64_t first; /* this offset, or, if there is no leaf, all that is known to have gone */
     uint64_t last;
 };
-/* 1 an event's memory is there, 0 it is gone or was never there, or an error. */
+/* Of an offset up to the head: 1 its event's memory is there, 0 it is gone; or an error. */
 int eddy_gone_look(const struct eddy_view *view, uint64_t offset, struct eddy_trie_leaf *near,
                    struct eddy_gone_look *look);
 

@@ -45,7 +45,9 @@ struct program {
 
 static void imports(void *arg) {
     struct program *p = arg;
-    if ((p->denied && !deny_membarrier()) || dup2(p->to[0], STDIN_FILENO) < 0) {
+    int quiet = open("/dev/null", O_WRONLY | O_CLOEXEC);
+    if (quiet < 0 || dup2(quiet, STDOUT_FILENO) < 0 || dup2(p->to[0], STDIN_FILENO) < 0 ||
+        (p->denied && !deny_membarrier())) {
         _exit(77);
     }
     execl(run_path("eddy"), "eddy", "-S", p->file, "import", "--batch", "3", (char *)NULL);

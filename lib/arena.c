@@ -115,7 +115,8 @@ static void adopt(struct eddy_arena *a, const struct eddy_shm_super *s, void *ba
     a->extents_off = s->extents_off;
     a->extents_max = s->extents_max;
     a->hash_seed = s->hash_seed;
-    a->hash_mask = s->hash_keep >= 63 ? EDDY_HASH_KEY - 1 : (UINT64_C(1) << s->hash_keep) - 1;
+    a->hash_mask = s->hash_keep >= EDDY_FAMILY_SHIFT ? EDDY_FAMILY_HASH(1) - 1
+                                                     : (UINT64_C(1) << s->hash_keep) - 1;
     a->group_size = eddy_layout_group_size(s->wait_words);
     a->store_id = s->store_id;
     a->members_max = s->members_max;

@@ -45,7 +45,8 @@ static bool extent_push(struct eddy_blocks_class *c, uint32_t idx) {
 
 static void wipe(struct eddy_arena *a, uint64_t off, unsigned class_) {
     eddy_word *word = eddy_arena_raw(a, off);
-    for (unsigned i = sizeof(struct eddy_shm_block) / 8 - 1; i < class_ * EDDY_LINE / 8; i++) {
+    for (unsigned i = sizeof(struct eddy_shm_block) / 8 - 1;
+         i < eddy_class_lines(class_) * EDDY_LINE / 8; i++) {
         /* [block.R2] relaxed: in an extent of ours, and referred to by nobody */
         eddy_st_rlx(&word[i], 0);
     }
@@ -55,10 +56,10 @@ static void wipe(struct eddy_arena *a, uint64_t off, unsigned class_) {
 static uint32_t stock(struct eddy_arena *a, struct eddy_blocks_class *c, uint32_t idx,
                       unsigned class_, bool fresh) {
     uint32_t before = c->spare_count;
-    uint32_t n = EDDY_EXTENT_SIZE / (class_ * EDDY_LINE);
+    uint32_t n = EDDY_EXTENT_SIZE / (eddy_class_lines(class_) * EDDY_LINE);
     uint64_t off = eddy_arena_extent_off(a, idx);
     for (uint32_t i = n; i-- > 0;) {
-        uint64_t at = off + (uint64_t)i * class_ * EDDY_LINE;
+        uint64_t at = off + (uint64_t)i * eddy_class_lines(class_) * EDDY_LINE;
         /* [block.R6] relaxed: free blocks are taken by the owner of their extent alone: us */
         if (EDDY_STATE_OF(eddy_ld_rlx(&block_of(a, at)->state)) == EDDY_FREE) {
             if (!fresh) {
@@ -208,8 +209,8 @@ void eddy_block_each(struct eddy_arena *a, uint32_t idx,
         return;
     }
     uint64_t off = eddy_arena_extent_off(a, idx);
-    for (uint32_t i = 0; i < EDDY_EXTENT_SIZE / (class_ * EDDY_LINE); i++) {
-        uint64_t at = off + (uint64_t)i * class_ * EDDY_LINE;
+    for (uint32_t i = 0; i < EDDY_EXTENT_SIZE / (eddy_class_lines(class_) * EDDY_LINE); i++) {
+        uint64_t at = off + (uint64_t)i * eddy_class_lines(class_) * EDDY_LINE;
         /* [block.R5] relaxed: as above */
         uint64_t state = eddy_ld_rlx(&block_of(a, at)->state);
         if (state != 0) {

@@ -1,6 +1,6 @@
 /* Blocks: the memory of index nodes and stream descriptors, in extents of one class each.
  *
- * A block is a multiple of 64 bytes. A thread takes blocks from extents that its member owns, fills
+ * A block is a multiple of 64 bytes, from one line to half an extent. A thread takes blocks from extents that its member owns, fills
  * them in private, and gives back those that were not needed after all; a block that a record
  * linked belongs to the structure. Each block has a state word of its own, as an extent has.
  */
@@ -8,8 +8,6 @@
 #define EDDY_BLOCK_H
 
 #include "extent.h"
-
-enum { EDDY_CLASS_MAX = 9 }; /* 576 bytes: a node of 64 slots */
 
 struct eddy_blocks_class {
     uint64_t *spare; /* blocks in extents that are ours: free, or taken and given back; zeroed */
@@ -25,7 +23,7 @@ struct eddy_blocks {
     struct eddy_blocks_class of[EDDY_CLASS_MAX + 1];
 };
 
-/* Takes a block of `class_` lines: owned by member, zeroed behind its header. 0 and *off, or an
+/* Takes a block of a class: owned by member, zeroed behind its header. 0 and *off, or an
  * error. */
 int eddy_block_take(struct eddy_arena *arena, struct eddy_blocks *blocks, uint32_t member,
                     unsigned class_, uint64_t *off);
@@ -45,10 +43,9 @@ void eddy_blocks_fini(struct eddy_blocks *blocks);
 /* Sets a block free that a dead member owned and nothing refers to. */
 void eddy_block_free(struct eddy_arena *arena, uint64_t off, uint64_t state);
 
-/* The address of a whole block of at least `class_` lines at off, or NULL if there cannot be one.
- */
-static inline void *eddy_block_at(struct eddy_arena *arena, uint64_t off, unsigned class_) {
-    return off % EDDY_LINE == 0 ? eddy_arena_at(arena, off, (uint64_t)class_ * EDDY_LINE) : NULL;
+/* The address of a whole block of at least so many lines at off, or NULL if there cannot be one. */
+static inline void *eddy_block_at(struct eddy_arena *arena, uint64_t off, unsigned lines) {
+    return off % EDDY_LINE == 0 ? eddy_arena_at(arena, off, (uint64_t)lines * EDDY_LINE) : NULL;
 }
 
 /* The state a block is in now. */

@@ -147,7 +147,7 @@ static void offer_nodes(struct eddy_grace *g, uint64_t off) {
     uint64_t free_now = eddy_add_ar(&e->dead, EDDY_FILL(1, 0)) + EDDY_FILL(1, 0);
     eddy_extent_reopen(a, idx);
     if (class_ != 0 &&
-        EDDY_FILL_EVENTS(free_now) >= EDDY_EXTENT_SIZE / (class_ * (uint32_t)EDDY_LINE)) {
+        EDDY_FILL_EVENTS(free_now) >= EDDY_EXTENT_SIZE / (eddy_class_lines(class_) * EDDY_LINE)) {
         eddy_grace_extent(g, idx);
     }
 }

@@ -7,13 +7,11 @@
 #include <string.h>
 
 #include "error.h"
-#include "platform.h"
 
 enum { DEPTH_MAX = 24 };
 
 uint64_t eddy_key_hash(const struct eddy_arena *a, eddy_bytes name) {
-    uint64_t hash = eddy_platform_hash(name.ptr, name.len, a->hash_seed ^ EDDY_BLOCK_ENTRY);
-    return (hash & a->hash_mask) | EDDY_HASH_KEY;
+    return eddy_keyed_hash(a, EDDY_FAMILY_CHECKPOINT, name);
 }
 
 static void load(const struct eddy_shm_entry *e, struct eddy_key *key) {
@@ -91,8 +89,9 @@ static int each_under(const struct eddy_view *v, const eddy_word *cell, unsigned
 int eddy_key_each(const struct eddy_view *v, int (*fn)(void *arg, const struct eddy_key *key),
                   void *arg) {
     int r = 0;
-    for (unsigned i = 0; r == 0 && i < 1u << EDDY_KEY_ROOT_BITS; i++) {
-        r = each_under(v, eddy_keyed_root(v->arena, EDDY_HASH_KEY | i), 0, fn, arg);
+    const eddy_word *cell = v->arena->names + eddy_family_cell(EDDY_FAMILY_CHECKPOINT);
+    for (unsigned i = 0; r == 0 && i < 1u << eddy_family_bits(EDDY_FAMILY_CHECKPOINT); i++) {
+        r = each_under(v, &cell[i], 0, fn, arg);
     }
     return r;
 }

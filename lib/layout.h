@@ -26,7 +26,7 @@
 #include "atomics.h"
 
 #define EDDY_MAGIC UINT64_C(0x31304552594444E5) /* not text, so that no text file is a store */
-#define EDDY_LAYOUT_MAJOR 2u
+#define EDDY_LAYOUT_MAJOR 3u
 #define EDDY_LAYOUT_MINOR 0u
 
 enum {
@@ -36,16 +36,15 @@ enum {
     EDDY_LINE = 64,
     EDDY_RING_WORDS = 4,
     EDDY_NAME_ROOT_BITS = 12, /* the name trie's root has 4,096 cells for streams, */
-    EDDY_KEY_ROOT_BITS =
-        6, /* and behind them 64 for other entries, so that these are found quickly */
-    EDDY_NAME_CELLS = (1 << EDDY_NAME_ROOT_BITS) + (1 << EDDY_KEY_ROOT_BITS),
+    EDDY_NAME_CELLS = 4096 + 64 + 512 + 512 + 64 + 512 + 64 + 64, /* of all families, below */
     EDDY_WAIT_GROUPS = 64, /* group 0 wakes for every transaction, the others by stream */
     EDDY_COUNTERS = 16,
-    EDDY_MAPS = 16,
+    EDDY_CLASS_MAX = 15, /* of blocks: eddy_class_lines() */
+    EDDY_MAPS = 20,
     EDDY_MAP_FREE = 0,
-    EDDY_MAP_EVENTS = 1, /* and EDDY_MAP_EVENTS + class for nodes */
-    EDDY_MAP_HOLES = 14,
-    EDDY_MAP_LISTS = 15,
+    EDDY_MAP_EVENTS = 1, /* and EDDY_MAP_EVENTS + class for nodes: 2 to 16 */
+    EDDY_MAP_HOLES = 17,
+    EDDY_MAP_LISTS = 18,
     EDDY_INLINE_SLOTS = 6, /* offsets of a stream's first versions, in its descriptor */
     EDDY_LEAF8 = 8,        /* the next ones, in a small leaf; then the trie of its versions */
     EDDY_NODE_BITS = 6,    /* slots of a node of a number trie: 64 */
@@ -53,8 +52,31 @@ enum {
     EDDY_LIST_INLINE = 112 /* words of a redo list that lie in the buffer itself */
 };
 
-/* The bit of a hash that says that it is of an entry's name, not of a stream's. */
-#define EDDY_HASH_KEY (UINT64_C(1) << 63)
+/* What a name is the name of. The upper bits of its hash say so, and choose among the cells of the
+ * root: each family has cells of its own, so that to walk one is not to meet the others. */
+enum {
+    EDDY_FAMILY_STREAM = 0,
+    EDDY_FAMILY_CHECKPOINT = 1,
+    EDDY_FAMILY_STATE = 2,
+    EDDY_FAMILY_SNAPSHOT = 3,
+    EDDY_FAMILY_LIST = 4,
+    EDDY_FAMILY_TXKEY = 5,
+    EDDY_FAMILIES = 8,
+    EDDY_FAMILY_SHIFT = 61
+};
+#define EDDY_FAMILY(hash) ((unsigned)((hash) >> EDDY_FAMILY_SHIFT))
+#define EDDY_FAMILY_HASH(family) ((uint64_t)(family) << EDDY_FAMILY_SHIFT)
+
+/* Bits of a hash that choose a cell of its family, and where that family's cells begin. */
+static inline unsigned eddy_family_bits(unsigned family) {
+    static const unsigned char bits[EDDY_FAMILIES] = {EDDY_NAME_ROOT_BITS, 6, 9, 9, 6, 9, 6, 6};
+    return bits[family];
+}
+static inline unsigned eddy_family_cell(unsigned family) {
+    static const unsigned short first[EDDY_FAMILIES] = {0,    4096, 4160, 4672,
+                                                        5184, 5248, 5760, 5824};
+    return first[family];
+}
 
 /* The locked byte of the file, beyond any data, that says that member slot i lives. Slot 0, and
  * thread slot 0, are the recovery slot: taken only to sweep the dead when all others are taken. */
@@ -77,16 +99,19 @@ enum {
  *     80  ring_off   88 waits_off   96 names_off   104 members_off   112 threads_off
  *    120  readers_off 128 states_off 136 extents_off 144 extents_max 152 hash_seed
  *    160  created_ns 168 hash_keep  (bits of a name's hash that are used; less than 64 in tests)
- *    176  writer     (char[64]: the version of eddy that made it)
+ *    176  writer     (char[56]: the version of eddy that made it)
+ *    232  flags      EDDY_SUPER_EPHEMERAL
  *    240  maps_off
+ *    248  revision_base     of entries: revision = this + number of the transaction + 1
  *    256  reserved          extents that are reserved: only grows (maximum)
  *    264  fresh             extents that were ever taken: only grows (by one at a time, CAS)
  *    320  era               only grows
- *    384  lowest[16]        {tag:32, word:32} of each map: no bit is set in the words before it; a
- *                           new tag with each bit that is set: a hint
  *    512  offsets_root      cell: trie of offset -> event
  *    520  streams_root      cell: trie of stream number -> descriptor
  *    528  limits_root       cell: the limits that are set, a block
+ *    536  keys_first        cell: the oldest answer that is kept for a key of a transaction
+ *    544  keys_last         cell: the newest
+ *    552  captured          cell: entries that were replaced while somebody writes a snapshot
  *    576  genesis           redo header of the state before the first transaction: constant
  *    704  floor             events up to this offset are gone: maximum          by records only
  *    712  cuts              1 + number of the last transaction that removed events of single
@@ -95,7 +120,10 @@ enum {
  *    776  dues              +1 by who left something to be found by looking at all extents
  *    784  done              of dues: maximum, by who has looked at all of them since
  *    792  maintainer        {thread:32, member:16, LIVE:16} who is at maintenance, 0 nobody: a hint
- *    800  (to 4096: zero)
+ *    800  ended             1: an ephemeral store that the last process has left
+ *    832  lowest[20]        {tag:32, word:32} of each map: no bit is set in the words before it; a
+ *                           new tag with each bit that is set: a hint
+ *   1152  error[23]         distinct errors, below
  *
  * Events that are there now are those above the floor, but for `holes`.
  */
@@ -119,6 +147,25 @@ struct eddy_shm_redo {
 };
 static_assert(sizeof(struct eddy_shm_redo) == 128, "redo header");
 static_assert(offsetof(struct eddy_shm_redo, groups) == 88, "redo header");
+
+/* A distinct error.
+ *
+ *      0  what    hash of code and text; 0: free. Set once
+ *      8  code    as a positive number, and once the text is whole: so it comes last
+ *     16  count   24  first_ns   32  last_ns
+ *     40  text    cut to 88 bytes
+ */
+struct eddy_shm_error {
+    eddy_word what;
+    eddy_word code;
+    eddy_word count;
+    eddy_word first_ns;
+    eddy_word last_ns;
+    eddy_word text[11];
+};
+static_assert(sizeof(struct eddy_shm_error) == 128, "error");
+enum { EDDY_ERRORS = 23 };
+enum { EDDY_SUPER_EPHEMERAL = 1 };
 
 struct eddy_shm_super {
     eddy_word magic;
@@ -146,19 +193,22 @@ struct eddy_shm_super {
     uint64_t hash_seed;
     int64_t created_ns;
     uint64_t hash_keep;
-    char writer[64];
+    char writer[56];
+    uint64_t flags;
     uint64_t maps_off;
-    uint64_t pad0[1];
+    uint64_t revision_base;
     eddy_word reserved; /* 256: by whoever grows the store; read by all who take extents */
     eddy_word fresh;
     uint64_t pad1[6];
     eddy_word era; /* 320: by maintenance; read at every entry */
-    uint64_t pad2[7];
-    eddy_word lowest[EDDY_MAPS]; /* 384: by whoever frees or takes */
-    eddy_word offsets_root;      /* 512: by records only */
+    uint64_t pad2[23];
+    eddy_word offsets_root; /* 512: by records only */
     eddy_word streams_root;
     eddy_word limits_root;
-    uint64_t pad3[5];
+    eddy_word keys_first;
+    eddy_word keys_last;
+    eddy_word captured;
+    uint64_t pad3[2];
     struct eddy_shm_redo genesis;
     eddy_word floor; /* 704: by records; read by all who read */
     eddy_word cuts;
@@ -167,14 +217,22 @@ struct eddy_shm_super {
     eddy_word dues;
     eddy_word done;
     eddy_word maintainer;
-    uint64_t pad5[412];
+    eddy_word ended; /* 800: once */
+    uint64_t pad5[3];
+    eddy_word lowest[EDDY_MAPS]; /* 832: by whoever frees or takes */
+    uint64_t pad6[20];
+    struct eddy_shm_error error[EDDY_ERRORS]; /* 1152: by who meets one */
 };
 static_assert(sizeof(struct eddy_shm_super) == 4096, "superblock");
 static_assert(offsetof(struct eddy_shm_super, members_max) == 64, "superblock");
 static_assert(offsetof(struct eddy_shm_super, writer) == 176, "superblock");
 static_assert(offsetof(struct eddy_shm_super, reserved) == 256, "superblock");
 static_assert(offsetof(struct eddy_shm_super, era) == 320, "superblock");
-static_assert(offsetof(struct eddy_shm_super, lowest) == 384, "superblock");
+static_assert(offsetof(struct eddy_shm_super, flags) == 232, "superblock");
+static_assert(offsetof(struct eddy_shm_super, lowest) == 832, "superblock");
+static_assert(offsetof(struct eddy_shm_super, ended) == 800, "superblock");
+static_assert(offsetof(struct eddy_shm_super, error) == 1152, "superblock");
+static_assert(offsetof(struct eddy_shm_super, captured) == 552, "superblock");
 static_assert(offsetof(struct eddy_shm_super, maps_off) == 240, "superblock");
 static_assert(offsetof(struct eddy_shm_super, offsets_root) == 512, "superblock");
 static_assert(offsetof(struct eddy_shm_super, genesis) == 576, "superblock");
@@ -318,7 +376,7 @@ enum {
 enum {
     EDDY_KIND_NONE = 0,
     EDDY_KIND_EVENTS = 1, /* event blocks and heads, one after the other */
-    EDDY_KIND_NODES = 2,  /* blocks of one class: `class` lines each */
+    EDDY_KIND_NODES = 2,  /* blocks of one class: eddy_class_lines() each */
     EDDY_KIND_LARGE = 3,  /* one head and one event, in `run` extents */
     EDDY_KIND_REST = 4,   /* the other extents of a run */
     EDDY_KIND_LIST = 5    /* a redo list, in `run` extents */
@@ -441,20 +499,23 @@ static_assert(offsetof(struct eddy_shm_stream, name) == 176, "descriptor");
 
 /* ---- entries -------------------------------------------------------------------------------
  *
- * What stands under a key (now: a checkpoint under its name), in the same trie as the streams: an
- * immutable block, replaced whole by the record that puts another. Its beginning is that of a
- * descriptor, up to `collision`.
+ * What stands under a key, in a trie like that of the streams: an immutable block, replaced whole by
+ * the record that puts another. Its beginning is that of a descriptor, up to `collision`.
  *
- *      0  block      shape {kind, 0, 0}
- *     32  hash       of the name, and of what it is a name of
+ *      0  block        shape {kind, 0, 0}
+ *     32  hash         of the key; its family says what it is
  *     40  name_len
- *     48  revision   how often it was put, from 1
- *     56  collision  the next descriptor or entry with the same hash, or a mark
- *     64  value      the offset
- *     72  time_ns    of recording
- *     80  flags      EDDY_HOLD of the interface
- *     88  (zero)
- *     96  name       up to 255 bytes
+ *     48  revision
+ *     56  collision    the next entry with the same hash, or a mark
+ *     64  value        of a checkpoint its offset; of a state its version
+ *     72  time_ns      given by who put it, else of recording
+ *     80  recorded_ns
+ *     88  flags        EDDY_HOLD of the interface
+ *     96  aux          of a state its shard
+ *    104  lengths      {data:32, metadata:32}
+ *    112  more         the next block of its data: 0 if all is in this one
+ *    120  next         0, then once the next one in a list that it is in
+ *    128  name         up to 264 bytes; then data and metadata, as far as they fit
  */
 struct eddy_shm_keyed {
     struct eddy_shm_block block;
@@ -471,12 +532,17 @@ struct eddy_shm_entry {
     struct eddy_shm_keyed keyed;
     eddy_word value;
     eddy_word time_ns;
+    eddy_word recorded_ns;
     eddy_word flags;
-    uint64_t pad;
+    eddy_word aux;
+    eddy_word lengths;
+    eddy_word more;
+    eddy_word next;
     unsigned char name[];
 };
-static_assert(offsetof(struct eddy_shm_entry, name) == 96, "entry");
-#define EDDY_ENTRY_CLASS(name_len) ((unsigned)((96 + (name_len) + 63) / 64))
+static_assert(offsetof(struct eddy_shm_entry, name) == 128, "entry");
+enum { EDDY_KEY_MAX = 264 };
+#define EDDY_ENTRY_CLASS(name_len) ((unsigned)((128 + (name_len) + 63) / 64))
 
 /* ---- limits --------------------------------------------------------------------------------
  *
@@ -580,6 +646,22 @@ enum { EDDY_REDO_REFS_MAX = 7 };
 #define EDDY_REDO_KIND(w) ((unsigned)((w) >> 56))
 #define EDDY_REDO_COUNT(w) ((unsigned)((w) >> 48 & 0xff))
 #define EDDY_REDO_OFF(w) ((w)&UINT64_C(0xffffffffffff))
+
+/* Blocks of classes 1 to 9 have so many lines; of 10 to 15: 16, 32, ... 512, so up to half an extent. */
+static inline uint32_t eddy_class_lines(unsigned class_) {
+    unsigned steps = class_ < EDDY_CLASS_MAX ? class_ - 10 : EDDY_CLASS_MAX - 10;
+    return class_ <= 9 ? class_ : UINT32_C(16) << steps;
+}
+/* The smallest class of blocks of at least so many bytes, which are at most 32 KiB. */
+static inline unsigned eddy_class_for(uint64_t bytes) {
+    unsigned class_ =
+        bytes <= UINT64_C(9) * EDDY_LINE ? (unsigned)((bytes + EDDY_LINE - 1) / EDDY_LINE) : 10;
+    while (class_ >= 10 && class_ < EDDY_CLASS_MAX &&
+           (uint64_t)eddy_class_lines(class_) * EDDY_LINE < bytes) {
+        class_++;
+    }
+    return class_ ? class_ : 1;
+}
 
 /* Where the fixed parts lie, computed from the options when a store is made, and again to check
  * when one is opened. */

@@ -101,7 +101,7 @@ int eddy_plan_max_seen(struct eddy_plan *plan, eddy_word *word, uint64_t value);
 /* Makes a root lead to another block, a private one, or (value 0) to none; what it led to is
  * condemned. */
 int eddy_plan_replace(struct eddy_plan *plan, eddy_word *root, uint64_t value, uint64_t seq);
-/* Takes a block of `class_` lines that is private until the list is committed. */
+/* Takes a block of a class that is private until the list is committed. */
 int eddy_plan_take(struct eddy_plan *plan, unsigned class_, uint64_t *off);
 
 #endif

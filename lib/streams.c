@@ -18,9 +18,18 @@ uint64_t eddy_stream_hash(const struct eddy_arena *a, eddy_bytes name) {
     return eddy_platform_hash(name.ptr, name.len, a->hash_seed) & a->hash_mask;
 }
 
+uint64_t eddy_keyed_hash(const struct eddy_arena *a, unsigned family, eddy_bytes name) {
+    uint64_t hash = eddy_platform_hash(name.ptr, name.len, a->hash_seed ^ family);
+    return (hash & a->hash_mask) | EDDY_FAMILY_HASH(family);
+}
+
 static uint64_t name_at(unsigned kind) {
     return kind == EDDY_BLOCK_STREAM ? offsetof(struct eddy_shm_stream, name)
                                      : offsetof(struct eddy_shm_entry, name);
+}
+
+static uint64_t name_max(unsigned kind) {
+    return kind == EDDY_BLOCK_STREAM ? EDDY_STREAM_MAX : EDDY_KEY_MAX;
 }
 
 struct eddy_shm_keyed *eddy_keyed_at(struct eddy_arena *a, uint64_t off) {
@@ -30,7 +39,7 @@ struct eddy_shm_keyed *eddy_keyed_at(struct eddy_arena *a, uint64_t off) {
     }
     /* [streams.R2] relaxed: constant since before it was published */
     uint64_t len = eddy_ld_rlx(&k->name_len);
-    return len >= 1 && len <= EDDY_STREAM_MAX &&
+    return len >= 1 && len <= name_max(eddy_keyed_kind(k)) &&
                    eddy_arena_at(a, off, name_at(eddy_keyed_kind(k)) + len)
                ? k
                : NULL;
@@ -39,7 +48,7 @@ struct eddy_shm_keyed *eddy_keyed_at(struct eddy_arena *a, uint64_t off) {
 eddy_bytes eddy_keyed_name(const struct eddy_shm_keyed *k) {
     /* [streams.R8] relaxed: constant since before it was published; bounded by who uses it */
     return eddy_mem((const unsigned char *)k + name_at(eddy_keyed_kind(k)),
-                    eddy_ld_rlx(&k->name_len) & 0xff);
+                    eddy_ld_rlx(&k->name_len) & 0x1ff);
 }
 
 struct eddy_shm_stream *eddy_stream_at(struct eddy_arena *a, uint64_t off) {

@@ -9,14 +9,17 @@
 /* The hash of a name in this store, of which the trie uses the bits. */
 uint64_t eddy_stream_hash(const struct eddy_arena *arena, eddy_bytes name);
 
+/* The hash of a name of another family than the streams'. */
+uint64_t eddy_keyed_hash(const struct eddy_arena *arena, unsigned family, eddy_bytes name);
+
 /* How many bits of a hash choose the cell of the root, and that cell. */
 static inline unsigned eddy_keyed_root_bits(uint64_t hash) {
-    return hash & EDDY_HASH_KEY ? EDDY_KEY_ROOT_BITS : EDDY_NAME_ROOT_BITS;
+    return eddy_family_bits(EDDY_FAMILY(hash));
 }
 
 static inline eddy_word *eddy_keyed_root(const struct eddy_arena *a, uint64_t hash) {
-    uint64_t first = hash & EDDY_HASH_KEY ? UINT64_C(1) << EDDY_NAME_ROOT_BITS : 0;
-    return &a->names[first + (hash & ((UINT64_C(1) << eddy_keyed_root_bits(hash)) - 1))];
+    return &a->names[eddy_family_cell(EDDY_FAMILY(hash)) +
+                     (hash & ((UINT64_C(1) << eddy_keyed_root_bits(hash)) - 1))];
 }
 
 /* What has a name: a descriptor, or another entry. */

@@ -619,7 +619,7 @@ static struct eddy_shm_entry *entry_of(struct eddy_arena *a, const char *name) {
 /* The first of several that have the same hash. */
 static struct eddy_shm_entry *first_of_chain(struct eddy_arena *a) {
     for (unsigned i = 0; i < 2; i++) {
-        uint64_t off = eddy_ld_acq(eddy_keyed_root(a, EDDY_HASH_KEY | i));
+        uint64_t off = eddy_ld_acq(eddy_keyed_root(a, EDDY_FAMILY_HASH(EDDY_FAMILY_CHECKPOINT) | i));
         struct eddy_shm_entry *e = off ? eddy_arena_raw(a, off) : NULL;
         if (e && eddy_ld_acq(&e->keyed.collision) != 0) {
             return e;
@@ -656,7 +656,7 @@ Test(api_checkpoint, damage_is_found_and_every_call_ends, .timeout = 30) {
     unit_assert_sound(a);
     struct eddy_shm_entry *e = entry_of(a, "c1");
     plant(a, store, &e->keyed.name_len, 0);
-    plant(a, store, &e->keyed.name_len, 256);
+    plant(a, store, &e->keyed.name_len, EDDY_KEY_MAX + 1);
     plant(a, store, &e->keyed.name_len, UINT64_MAX);
     plant(a, store, &e->keyed.block.shape, EDDY_SHAPE(EDDY_BLOCK_ENTRY + 1, 0, 0));
     plant(a, store, &e->keyed.block.state, EDDY_STATE(0, EDDY_RETIRED + 1, 0));

@@ -24,13 +24,13 @@ Test(block, is_owned_and_zeroed_behind_its_header, .timeout = 10) {
     for (unsigned class_ = 1; class_ <= EDDY_CLASS_MAX; class_++) {
         uint64_t off = take(a, &b, ME, class_);
         cr_assert_eq(state_of(a, off), EDDY_STATE(0, EDDY_OWNED, ME));
-        memset(unit_word(a, off + 24), 0xee, class_ * EDDY_LINE - 24);
+        memset(unit_word(a, off + 24), 0xee, eddy_class_lines(class_) * EDDY_LINE - 24);
         uint64_t next = take(a, &b, ME, class_);
-        cr_assert_eq(next, off + class_ * EDDY_LINE, "low ones first");
+        cr_assert_eq(next, off + eddy_class_lines(class_) * EDDY_LINE, "low ones first");
         eddy_block_give(a, &b, off, class_);
         cr_assert_eq(take(a, &b, ME, class_), off, "given back last, taken first");
         cr_assert_eq(state_of(a, off), EDDY_STATE(0, EDDY_OWNED, ME), "nobody else ever saw it");
-        for (unsigned i = 3; i < class_ * EDDY_LINE / 8; i++) {
+        for (unsigned i = 3; i < eddy_class_lines(class_) * EDDY_LINE / 8; i++) {
             cr_assert_eq(eddy_ld_acq(unit_word(a, off + 8 * i)), 0);
         }
     }

@@ -32,8 +32,8 @@ static uint64_t blocks_in(struct eddy_arena *a, unsigned from, unsigned to) {
             continue;
         }
         unsigned class_ = EDDY_INFO_CLASS(eddy_ld_acq(&a->extents[i].info));
-        for (uint64_t k = 0; k < EDDY_EXTENT_SIZE / (class_ * EDDY_LINE); k++) {
-            uint64_t off = eddy_arena_extent_off(a, i) + k * class_ * EDDY_LINE;
+        for (uint64_t k = 0; k < EDDY_EXTENT_SIZE / (eddy_class_lines(class_) * EDDY_LINE); k++) {
+            uint64_t off = eddy_arena_extent_off(a, i) + k * eddy_class_lines(class_) * EDDY_LINE;
             unsigned state = eddy_block_state(a, off);
             n += state >= from && state <= to;
         }

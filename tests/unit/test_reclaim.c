@@ -39,9 +39,9 @@ static uint64_t blocks_in(struct eddy_arena *a, unsigned from, unsigned to) {
         if (EDDY_INFO_KIND(eddy_ld_acq(&a->extents[i].info)) != EDDY_KIND_NODES) {
             continue;
         }
-        for (uint64_t k = 0; k < EDDY_EXTENT_SIZE / (class_ * EDDY_LINE); k++) {
-            unsigned state =
-                eddy_block_state(a, eddy_arena_extent_off(a, i) + k * class_ * EDDY_LINE);
+        for (uint64_t k = 0; k < EDDY_EXTENT_SIZE / (eddy_class_lines(class_) * EDDY_LINE); k++) {
+            unsigned state = eddy_block_state(a, eddy_arena_extent_off(a, i) +
+                                                     k * eddy_class_lines(class_) * EDDY_LINE);
             n += state >= from && state <= to;
         }
     }

@@ -619,7 +619,8 @@ static struct eddy_shm_entry *entry_of(struct eddy_arena *a, const char *name) {
 /* The first of several that have the same hash. */
 static struct eddy_shm_entry *first_of_chain(struct eddy_arena *a) {
     for (unsigned i = 0; i < 2; i++) {
-        uint64_t off = eddy_ld_acq(eddy_keyed_root(a, EDDY_FAMILY_HASH(EDDY_FAMILY_CHECKPOINT) | i));
+        uint64_t off =
+            eddy_ld_acq(eddy_keyed_root(a, EDDY_FAMILY_HASH(EDDY_FAMILY_CHECKPOINT) | i));
         struct eddy_shm_entry *e = off ? eddy_arena_raw(a, off) : NULL;
         if (e && eddy_ld_acq(&e->keyed.collision) != 0) {
             return e;

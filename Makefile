@@ -212,7 +212,7 @@ build/found-test: | $(DEPS_FIRST)
 
 .PHONY: all tests deps check demo bench cov format install uninstall clean help FORCE
 .PHONY: check-layers check-labels check-format check-functions check-header check-symbols
-.PHONY: check-self-test check-asan check-tsan check-stress check-tests
+.PHONY: check-contract check-self-test check-asan check-tsan check-stress check-tests check-examples
 
 all: $(ALL_$(VARIANT)) ## build the libraries, eddy and eddy-bench (what `make` alone does)
 
@@ -227,7 +227,7 @@ ASAN_NEEDS := build/asan/eddy-unit
 TSAN_NEEDS := $(STRESS_tsan)
 
 check: deps tests $(ASAN_NEEDS) $(TSAN_NEEDS) ## everything that must hold; goes on after a failure, tests last
-	$(Q)$(STEPS) self-test layers labels format functions header symbols asan tsan stress tests
+	$(Q)$(STEPS) self-test layers labels format functions header symbols contract asan tsan stress examples tests
 
 check-self-test: ## the check scripts find what they are to find
 	$(Q)$(STEPS) self-test
@@ -243,12 +243,16 @@ check-header: ## eddy.h compiles as C99, C11 and C++17 with all warnings on
 	$(Q)$(STEPS) header
 check-symbols: $(B)/libeddy.so.0 ## the shared library exports what eddy.h declares
 	$(Q)$(STEPS) symbols
+check-contract: ## each row of the contract has its test
+	$(Q)$(STEPS) contract
 check-asan: $(ASAN_NEEDS) ## unit tests under AddressSanitizer and UBSan
 	$(Q)$(STEPS) asan
 check-tsan: $(TSAN_NEEDS) ## stress programs as threads under ThreadSanitizer
 	$(Q)$(STEPS) tsan
 check-stress: all $(STRESS_$(VARIANT)) ## stress programs, in short
 	$(Q)$(STEPS) stress
+check-examples: all $(EXAMPLES_$(VARIANT)) ## the examples: each checks what it does
+	$(Q)$(STEPS) examples
 check-tests: tests ## the Criterion tests
 	$(Q)$(STEPS) tests
 

@@ -467,11 +467,13 @@ typedef struct eddy_select {
     int64_t to_time_ns;
     int64_t from_recorded_ns; /* time of recording, inclusive; 0: no bound */
     int64_t to_recorded_ns;
-    uint64_t limit; /* at most so many events; 0: no limit */
+    uint64_t limit;          /* at most so many events; 0: no limit */
+    uint64_t before_offset;  /* exclusive; 0: no bound; with to_offset the lower of both counts */
+    uint64_t before_version; /* exclusive; 0: no bound; with stream only */
 } eddy_select;
 
 #define EDDY_SELECT_INIT                                                                           \
-    { sizeof(eddy_select), 0, {0, 0}, {0, 0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    { sizeof(eddy_select), 0, {0, 0}, {0, 0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 typedef struct eddy_reader eddy_reader;
 
@@ -514,8 +516,9 @@ EDDY_API void eddy_reader_wake(eddy_reader *reader);
 EDDY_API int eddy_reader_fd(eddy_reader *reader);
 
 typedef struct eddy_position {
-    uint64_t offset;      /* offset of the last event given */
-    uint64_t version;     /* its version */
+    uint64_t offset;      /* offset of the last event given; before the first one: where it began,
+                             after_offset (backward: 0) */
+    uint64_t version;     /* its version; before the first one: after_version (backward: 0) */
     uint64_t looked_at;   /* all matching events up to this offset have been given: a checkpoint */
     uint64_t head;        /* the store's last offset, now */
     uint64_t lapped_from; /* first and last offset (of a stream: version) that were gone, with */

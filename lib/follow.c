@@ -116,7 +116,8 @@ static int check_select(const struct eddy_store *store, const eddy_select *s) {
         return eddy_error_set(EDDY_EREADONLY, "a read-only handle cannot borrow events, since it "
                                               "cannot pin them");
     }
-    if (s->stream.len == 0 && (s->after_version || s->to_version || (s->flags & EDDY_KNOWN))) {
+    if (s->stream.len == 0 &&
+        (s->after_version || s->to_version || s->before_version || (s->flags & EDDY_KNOWN))) {
         return eddy_error_set(EDDY_EINVAL, "a select by version, or of a known stream, needs a "
                                            "stream");
     }
@@ -167,6 +168,26 @@ static int copy_select(struct eddy_reader *r, const eddy_select *s) {
     return 0;
 }
 
+/* An exclusive bound becomes an inclusive one. False: nothing lies below it. */
+static bool bound_before(uint64_t *to, uint64_t before) {
+    if (before > 1 && (*to == 0 || before - 1 < *to)) {
+        *to = before - 1;
+    }
+    return before != 1;
+}
+
+/* What a select says of where to begin and to end. */
+static void set_bounds(struct eddy_reader *r) {
+    eddy_select *s = &r->select;
+    bool some = bound_before(&s->to_offset, s->before_offset);
+    some &= bound_before(&s->to_version, s->before_version);
+    r->ended = !some;
+    if (!(s->flags & EDDY_BACKWARD)) {
+        r->position.offset = s->after_offset;
+        r->position.version = s->after_version;
+    }
+}
+
 int eddy_reader_init(struct eddy_reader *r, struct eddy_store *store, const eddy_select *given) {
     eddy_select select = EDDY_SELECT_INIT;
     r->store = store;
@@ -184,13 +205,17 @@ int eddy_reader_init(struct eddy_reader *r, struct eddy_store *store, const eddy
     if (got == 0) {
         got = copy_select(r, &select);
     }
+    if (got == 0) {
+        set_bounds(r);
+    }
     r->spin_ns = SPIN_MAX_NS;
     r->by_offset =
         select.stream.len == 0 && !(select.flags & EDDY_BACKWARD) && !store->arena.read_only;
     r->borrow = (select.flags & EDDY_BORROW) != 0;
     r->filters = select.prefix.len > 0 || select.type_count > 0 || select.after_offset ||
-                 select.to_offset || select.from_time_ns || select.to_time_ns ||
-                 select.from_recorded_ns || select.to_recorded_ns || select.limit;
+                 select.to_offset || select.before_offset || select.from_time_ns ||
+                 select.to_time_ns || select.from_recorded_ns || select.to_recorded_ns ||
+                 select.limit;
     if (got == 0 && select.stream.len > 0) {
         r->hash = eddy_stream_hash(&store->arena, select.stream);
         r->group = eddy_wait_group_of(r->hash);

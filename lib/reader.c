@@ -437,7 +437,7 @@ static int start(struct eddy_reader *r, struct eddy_context *c) {
     if (s->flags & EDDY_BACKWARD) {
         r->at = r->bound + 1;
         r->bound = low; /* exclusive */
-        r->ended = r->at <= r->bound + 1;
+        r->ended = r->ended || r->at <= r->bound + 1;
     }
     r->position.looked_at = by_stream ? s->after_offset : low;
     r->started = true;

@@ -213,7 +213,9 @@ bool model_matches(const eddy_event *event, const eddy_select *select) {
     bool placed = event->offset > select->after_offset &&
                   (!select->to_offset || event->offset <= select->to_offset) &&
                   event->version > select->after_version &&
-                  (!select->to_version || event->version <= select->to_version);
+                  (!select->to_version || event->version <= select->to_version) &&
+                  (!select->before_offset || event->offset < select->before_offset) &&
+                  (!select->before_version || event->version < select->before_version);
     bool happened = (!select->from_time_ns || event->time_ns >= select->from_time_ns) &&
                     (!select->to_time_ns || event->time_ns <= select->to_time_ns);
     bool recorded = (!select->from_recorded_ns || event->recorded_ns >= select->from_recorded_ns) &&

@@ -242,6 +242,7 @@ static eddy_select random_select(struct world *world, char *name) {
         select.stream = eddy_str(name);
         select.after_version = rng_once_in(rng, 3) ? rng_below(rng, 120) : 0;
         select.to_version = rng_once_in(rng, 3) ? rng_below(rng, 150) : 0;
+        select.before_version = rng_once_in(rng, 4) ? rng_below(rng, 150) : 0;
     } else if (rng_once_in(rng, 2)) {
         select.prefix = eddy_mem(name, rng_below(rng, 5));
     }
@@ -252,6 +253,7 @@ static eddy_select random_select(struct world *world, char *name) {
     select.type_count = rng_once_in(rng, 3) ? rng_below(rng, 4) : 0;
     select.after_offset = rng_once_in(rng, 3) ? rng_below(rng, head + 10) : 0;
     select.to_offset = rng_once_in(rng, 3) ? rng_below(rng, head + 10) : 0;
+    select.before_offset = rng_once_in(rng, 6) ? 1 + rng_below(rng, head + 10) : 0;
     select.from_time_ns = rng_once_in(rng, 5) ? (int64_t)rng_below(rng, 2000000) - 1000000 : 0;
     select.to_time_ns = rng_once_in(rng, 5) ? (int64_t)rng_below(rng, 2000000) - 1000000 : 0;
     select.from_recorded_ns = rng_once_in(rng, 5) ? (int64_t)rng_below(rng, 2000000) : 0;
@@ -277,12 +279,62 @@ Test(api_select, a_thousand_random_selects_are_what_the_model_says, .timeout = 6
     end_world(&world);
 }
 
+Test(api_select, nothing_lies_before_the_first, .timeout = 30) {
+    struct world world;
+    make_world(&world, 28);
+    const eddy_event *first = model_at(world.model, 1);
+    for (uint64_t before = 1; before <= 3; before++) {
+        eddy_select select = EDDY_SELECT_INIT;
+        select.before_offset = before;
+        cr_assert_eq(compare_all(&world, select), before - 1);
+        select.before_offset = 0;
+        select.stream = first->stream;
+        select.before_version = before;
+        cr_assert_eq(compare_all(&world, select), before - 1);
+        select.before_version = UINT64_MAX;
+        select.to_version = before;
+        cr_assert_eq(compare_all(&world, select), before);
+    }
+    end_world(&world);
+}
+
+/* Who reads nothing is where it began: never at 0, which would be the start. */
+Test(api_select, before_the_first_event_the_position_is_where_it_began, .timeout = 30) {
+    eddy_store *store = sandbox_anonymous();
+    eddy_select select = EDDY_SELECT_INIT;
+    eddy_position position;
+    eddy_reader *reader;
+    eddy_event event;
+    select.after_offset = 77;
+    select.flags = EDDY_FOLLOW;
+    must(eddy_reader_open(store, &select, &reader));
+    gives(eddy_reader_next(reader, &event), EDDY_CAUGHT_UP);
+    must(eddy_reader_position(reader, &position));
+    cr_assert_eq(position.offset, 77);
+    cr_assert_eq(position.looked_at, 77);
+    eddy_reader_close(reader);
+    select.stream = eddy_str("s");
+    select.after_version = 5;
+    must(eddy_reader_open(store, &select, &reader));
+    must(eddy_reader_position(reader, &position));
+    cr_assert_eq(position.version, 5);
+    cr_assert_eq(position.offset, 77);
+    eddy_reader_close(reader);
+    select.flags = EDDY_BACKWARD;
+    must(eddy_reader_open(store, &select, &reader));
+    must(eddy_reader_position(reader, &position));
+    cr_assert_eq(position.version, 0);
+    cr_assert_eq(position.offset, 0);
+    eddy_reader_close(reader);
+    eddy_close(store);
+}
+
 Test(api_select, what_is_no_select_is_refused, .timeout = 20) {
     eddy_store *store = sandbox_anonymous();
     eddy_store *read_only = sandbox_again(store, EDDY_READ_ONLY);
     eddy_reader *reader = (eddy_reader *)&reader;
-    eddy_select bad[5];
-    for (size_t i = 0; i < 5; i++) {
+    eddy_select bad[6];
+    for (size_t i = 0; i < 6; i++) {
         bad[i] = (eddy_select)EDDY_SELECT_INIT;
     }
     bad[0].size = 0;
@@ -290,7 +342,8 @@ Test(api_select, what_is_no_select_is_refused, .timeout = 20) {
     bad[2].flags = EDDY_FOLLOW | EDDY_BACKWARD;
     bad[3].after_version = 1;
     bad[4].to_version = 1;
-    for (size_t i = 0; i < 5; i++) {
+    bad[5].before_version = 1;
+    for (size_t i = 0; i < 6; i++) {
         int rc = eddy_reader_open(store, &bad[i], &reader);
         cr_assert_eq(rc, EDDY_EINVAL, "select %zu: %s", i, eddy_errname(rc));
         cr_assert_null(reader);

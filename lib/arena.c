@@ -119,6 +119,7 @@ static void adopt(struct eddy_arena *a, const struct eddy_shm_super *s, void *ba
                                                      : (UINT64_C(1) << s->hash_keep) - 1;
     a->group_size = eddy_layout_group_size(s->wait_words);
     a->store_id = s->store_id;
+    a->revision_base = s->revision_base;
     a->members_max = s->members_max;
     a->threads_max = s->threads_max;
     a->readers_max = s->readers_max;

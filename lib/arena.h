@@ -36,6 +36,7 @@ struct eddy_arena {
     uint64_t hash_mask;
     uint64_t group_size;
     uint64_t store_id;
+    uint64_t revision_base;
     uint32_t members_max;
     uint32_t threads_max;
     uint32_t readers_max;

@@ -35,6 +35,13 @@ void eddy_batch_init(struct eddy_batch *b) {
     memset(b, 0, sizeof *b);
 }
 
+static void forget_puts(struct eddy_batch *b) {
+    for (uint32_t i = 0; i < b->puts.count; i++) {
+        free(b->puts.at[i].own);
+    }
+    b->puts.count = 0;
+}
+
 void eddy_batch_fini(struct eddy_batch *b) {
     free(b->streams.at);
     free(b->events.at);
@@ -43,6 +50,7 @@ void eddy_batch_fini(struct eddy_batch *b) {
     free(b->conditions.at);
     free(b->pieces.at);
     free(b->cuts.at);
+    forget_puts(b);
     free(b->puts.at);
     free(b->names.at);
     free(b->table.at);
@@ -57,7 +65,7 @@ void eddy_batch_clear(struct eddy_batch *b) {
     b->conditions.count = 0;
     b->pieces.count = 0;
     b->cuts.count = 0;
-    b->puts.count = 0;
+    forget_puts(b);
     b->limits = NULL;
     b->enforce = false;
     b->drop = 0;
@@ -182,15 +190,67 @@ int eddy_batch_cut(struct eddy_batch *b, uint32_t stream, uint32_t kind, uint64_
     return 0;
 }
 
-int eddy_batch_put(struct eddy_batch *b, eddy_bytes name, const struct eddy_batch_put *put) {
-    if (!ROOM(b->puts) || !add_name(b, name)) {
+/* ---- keys ---- */
+
+static struct eddy_batch_condition on_key(const struct eddy_batch *b, uint64_t hash, eddy_bytes key,
+                                          int64_t expected) {
+    return (struct eddy_batch_condition){.stream = EDDY_BATCH_KEYED,
+                                         .name_at = b->names.count,
+                                         .name_len = (uint32_t)key.len,
+                                         .hash = hash,
+                                         .expected = expected};
+}
+
+int eddy_batch_expect_key(struct eddy_batch *b, const struct eddy_arena *a, unsigned family,
+                          eddy_bytes key, int64_t expected) {
+    if (!ROOM(b->conditions) || !add_name(b, key)) {
         return no_memory();
     }
-    struct eddy_batch_put *to = &b->puts.at[b->puts.count++];
+    b->conditions.at[b->conditions.count++] =
+        on_key(b, eddy_keyed_hash(a, family, key), key, expected);
+    b->names.count += (uint32_t)key.len;
+    return 0;
+}
+
+/* Data and metadata, one behind the other, in memory of the batch. */
+static bool keep_bytes(struct eddy_batch_put *put) {
+    size_t data = put->data.len;
+    size_t metadata = put->metadata.len;
+    unsigned char *at = malloc(data + metadata + 1);
+    if (!at) {
+        return false;
+    }
+    if (data > 0) {
+        memcpy(at, put->data.ptr, data);
+    }
+    if (metadata > 0) {
+        memcpy(at + data, put->metadata.ptr, metadata);
+    }
+    put->own = at;
+    put->data.ptr = at;
+    put->metadata.ptr = at + data;
+    return true;
+}
+
+int eddy_batch_put(struct eddy_batch *b, const struct eddy_arena *a, unsigned family,
+                   eddy_bytes key, const struct eddy_batch_put *put, int64_t expected, bool keep) {
+    if (!ROOM(b->puts) || !ROOM(b->conditions) || !add_name(b, key)) {
+        return no_memory();
+    }
+    struct eddy_batch_put *to = &b->puts.at[b->puts.count];
     *to = *put;
+    to->own = NULL;
+    if (keep && put->data.len + put->metadata.len > 0 && !keep_bytes(to)) {
+        return no_memory();
+    }
+    to->hash = eddy_keyed_hash(a, family, key);
     to->name_at = b->names.count;
-    to->name_len = (uint32_t)name.len;
-    b->names.count += (uint32_t)name.len;
+    to->name_len = (uint32_t)key.len;
+    if (expected != EDDY_ANY) {
+        b->conditions.at[b->conditions.count++] = on_key(b, to->hash, key, expected);
+    }
+    b->names.count += (uint32_t)key.len;
+    b->puts.count++;
     return 0;
 }
 

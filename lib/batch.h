@@ -46,8 +46,13 @@ struct eddy_batch_part_stream {
     uint32_t first; /* events of it before this part */
 };
 
+/* Of a stream, or of what is under a key: as it is before the transaction. */
+enum { EDDY_BATCH_KEYED = UINT32_MAX };
 struct eddy_batch_condition {
-    uint32_t stream;
+    uint32_t stream; /* EDDY_BATCH_KEYED: of a key */
+    uint32_t name_at;
+    uint32_t name_len;
+    uint64_t hash;
     int64_t expected;
 };
 
@@ -59,14 +64,27 @@ struct eddy_batch_cut {
     uint64_t version; /* of EDDY_CUT_TRUNCATE: the last to go */
 };
 
-/* A checkpoint that is to be set, or deleted. */
+/* What is to be done with what is under a key (keys.h). */
+enum {
+    EDDY_PUT_SET,
+    EDDY_PUT_DELETE,
+    EDDY_PUT_RESET, /* the checkpoints of a name, of all shards: their name is the key */
+    EDDY_PUT_UP_TO  /* the snapshots of a stream, up to the version in the key, are deleted */
+};
 struct eddy_batch_put {
-    uint64_t hash;
+    unsigned what;
+    uint32_t flags; /* EDDY_HOLD */
     uint64_t value;
+    uint64_t aux;
+    int64_t time_ns; /* if `timed`; else the time of recording */
+    bool timed;
+    eddy_bytes data;
+    eddy_bytes metadata;
+    /* By the batch: */
+    uint64_t hash;
     uint32_t name_at; /* in names */
     uint32_t name_len;
-    uint32_t flags; /* EDDY_HOLD */
-    bool gone;      /* it is to be deleted */
+    void *own; /* a copy of data and metadata; NULL: they are the caller's until the commit */
 };
 
 /* An extent, or a run of them, that the batch has used. */
@@ -112,7 +130,13 @@ void eddy_batch_fini(struct eddy_batch *batch);
 /* The number of a stream in the batch, noted if it is new: or EDDY_ENOMEM. */
 int64_t eddy_batch_stream(struct eddy_batch *batch, struct eddy_arena *arena, eddy_bytes name);
 int eddy_batch_expect(struct eddy_batch *batch, uint32_t stream, int64_t expected);
-int eddy_batch_put(struct eddy_batch *batch, eddy_bytes name, const struct eddy_batch_put *put);
+/* Adds what is to be done under a key, and, unless expected is EDDY_ANY, the condition on it; keep: with
+ * a copy of its bytes, else they stay where they are until the commit. */
+int eddy_batch_put(struct eddy_batch *batch, const struct eddy_arena *arena, unsigned family,
+                   eddy_bytes key, const struct eddy_batch_put *put, int64_t expected, bool keep);
+/* The condition alone, that what is under a key is of a revision, EDDY_NONE or EDDY_EXISTS. */
+int eddy_batch_expect_key(struct eddy_batch *batch, const struct eddy_arena *arena, unsigned family,
+                          eddy_bytes key, int64_t expected);
 int eddy_batch_cut(struct eddy_batch *batch, uint32_t stream, uint32_t kind, uint64_t version);
 /* Adds events; *data (if not NULL) is where the last one's data is to be, if it has no pointer. */
 int eddy_batch_append(struct eddy_batch *batch, struct eddy_thread *thread, uint32_t stream,

@@ -202,7 +202,7 @@ static void check_block(void *arg, uint64_t off, uint64_t state, unsigned class_
     } else if (EDDY_STATE_OF(state) == EDDY_LINKED) {
         uint64_t shape = eddy_trie_shape(b);
         unsigned kind = EDDY_SHAPE_KIND(shape);
-        if (kind < EDDY_BLOCK_NODE || kind > EDDY_BLOCK_ENTRY ||
+        if (kind < EDDY_BLOCK_NODE || kind > EDDY_BLOCK_MORE ||
             (kind == EDDY_BLOCK_NODE && EDDY_NODE_CLASS(EDDY_SHAPE_BITS(shape)) != class_)) {
             report(k, "block", "block at byte %llu has a shape that cannot be: %016llx",
                    (unsigned long long)off, (unsigned long long)shape);

@@ -35,8 +35,9 @@ struct eddy_attempt {
     unsigned which;              /* of our buffers */
     uint64_t groups;
     int64_t now_ns;
-    uint64_t removed; /* events that it removes */
-    bool more;        /* limits want more to be removed than one transaction does */
+    uint64_t removed;  /* events, and snapshots of streams, that it removes */
+    uint64_t revision; /* of what it puts under keys; 0: nothing */
+    bool more;         /* limits want more to be removed than one transaction does */
 };
 
 /* Helps, and looks at the state of the store before s. 0 or EDDY_ECORRUPT. Inside the span. */

@@ -221,13 +221,17 @@ typedef struct eddy_result {
     uint64_t last_offset;
     uint64_t last_version; /* of the stream of the last event; 0 if there was none */
     int64_t recorded_ns;   /* never earlier than that of an earlier transaction */
-    uint64_t removed;      /* events that it removed, also those that a limit dropped */
+    uint64_t removed;      /* events that it removed, also those that a limit dropped; and snapshots
+                              of streams */
     /* Of a condition that failed (EDDY_ECONFLICT): */
     uint32_t condition; /* which: 0 is the first that was given */
     uint32_t stream_len;
     int64_t expected;
-    uint64_t actual; /* the stream's version at that instant */
+    uint64_t
+        actual; /* the stream's version at that instant; of a key its revision, 0: nothing there */
     char stream[256];
+    uint64_t revision; /* of what the transaction has put under keys (states, snapshots of streams,
+                          checkpoints); 0 if it put nothing */
 } eddy_result;
 
 /* Appends count events to one stream as one transaction, if its version is as expected: EDDY_ANY,
@@ -359,40 +363,82 @@ EDDY_API int eddy_limits_preview(eddy_store *store, const eddy_limits *limits,
 
 /* ---- checkpoints --------------------------------------------------------------------------- */
 
-/* How far somebody has come: an offset under a name, kept in the store, and set in a transaction
- * together with whatever follows from it. Names are bytes, 1 to 255; they are no streams. */
+/* How far somebody has come: an offset under a name and a shard, kept in the store, and set in a
+ * transaction together with whatever follows from it. Names are bytes, 1 to 255; they are no streams.
+ * Shards are numbers of the caller's; who has none uses 0. A *revision* says which transaction put
+ * something under a key: it is never used twice in a store, also not for what was deleted and made
+ * anew, so a condition on it cannot be fooled. */
 typedef struct eddy_checkpoint {
     uint32_t size; /* sizeof(eddy_checkpoint), set by eddy */
     uint32_t name_len;
     uint64_t offset;
-    uint64_t revision; /* how often it was set since it was made: from 1 */
-    int64_t time_ns;   /* when: of recording */
-    uint32_t flags;    /* EDDY_HOLD */
+    uint64_t revision;
+    int64_t time_ns; /* as it was given, else when it was set */
+    uint32_t flags;  /* EDDY_HOLD */
     uint32_t reserved;
     char name[256];
+    uint64_t shard;
+    int64_t recorded_ns; /* when it was set */
 } eddy_checkpoint;
 
 #define EDDY_HOLD                                                                                  \
-    0x1u /* limits drop no event behind its offset, until it has come further: an append
+    0x100u /* limits drop no event behind its offset, until it has come further: an append
                           that would need that is refused (EDDY_ELIMIT; EDDY_EFULL, if it is the
                           store that is full: both name the checkpoint). Removing
                           by hand is not held */
 
-/* Sets it, whatever it was. Errors: those of eddy_append(). */
+/* A checkpoint to set. Zero in every field but the name is valid. */
+typedef struct eddy_new_checkpoint {
+    eddy_bytes name;
+    uint64_t shard;
+    uint64_t offset; /* 0 to INT64_MAX; there need be no such event. With EDDY_HOLD: to 2^62 - 1 */
+    int64_t time_ns; /* 0 (without EDDY_TIME_GIVEN): the time of recording */
+    uint32_t flags;  /* EDDY_HOLD, EDDY_TIME_GIVEN */
+    uint32_t reserved; /* must be 0 */
+} eddy_new_checkpoint;
+
+/* Sets it, if what is there is as expected: EDDY_ANY, EDDY_NONE (nothing), EDDY_EXISTS, or its revision.
+ * It need not go forward. result (may be NULL) has the revision that it has now; of a conflict it has the
+ * name in `stream`, and in `actual` the revision that is there, 0 if there is none. Errors: those of
+ * eddy_append(); EDDY_EINVAL for an empty name. */
+EDDY_API int eddy_checkpoint_set(eddy_store *store, const eddy_new_checkpoint *checkpoint,
+                                 int64_t expected, eddy_result *result);
+/* The same for shard 0, whatever is there; flags: 0 or EDDY_HOLD. */
 EDDY_API int eddy_checkpoint_put(eddy_store *store, eddy_bytes name, uint64_t offset,
                                  uint32_t flags);
-/* The same as a part of a transaction; each name once in one (EDDY_EINVAL at the commit). */
-EDDY_API int eddy_tx_checkpoint(eddy_tx *tx, eddy_bytes name, uint64_t offset, uint32_t flags);
 /* EDDY_ENOENT: there is none. */
-EDDY_API int eddy_checkpoint_get(eddy_store *store, eddy_bytes name, eddy_checkpoint *checkpoint);
-/* One that is not there: nothing happens. */
-EDDY_API int eddy_checkpoint_delete(eddy_store *store, eddy_bytes name);
-/* Calls fn for those whose names begin with prefix, in byte order, until fn gives another value than 0.
- * As of one instant; if others commit so fast that none is found in 1,000 tries, each as it was at some
- * instant of the call. Returns how many calls were made. */
+EDDY_API int eddy_checkpoint_get(eddy_store *store, eddy_bytes name, uint64_t shard,
+                                 eddy_checkpoint *checkpoint);
+/* One that is not there: nothing happens, unless it was expected. */
+EDDY_API int eddy_checkpoint_delete(eddy_store *store, eddy_bytes name, uint64_t shard,
+                                    int64_t expected);
+/* Sets the checkpoints of a name (this name exactly), of all shards that there are, to an offset and to
+ * the time of recording, at one instant; each holds retention as before. A name that is not known:
+ * nothing happens. Looks at all checkpoints. result may be NULL. */
+EDDY_API int eddy_checkpoint_reset(eddy_store *store, eddy_bytes name, uint64_t offset,
+                                   eddy_result *result);
+/* Waits until a checkpoint, which need not exist yet, is at an offset or beyond: 0, and *checkpoint (may
+ * be NULL) is as it was found; EDDY_ETIMEDOUT, EDDY_ECLOSED (eddy_shutdown()), EDDY_ELIMIT (no reader
+ * slot is free), or another error. deadline_ns: see eddy_deadline_ms(). It sleeps; who sets it wakes
+ * it. A read-only handle looks every millisecond. */
+EDDY_API int eddy_checkpoint_wait(eddy_store *store, eddy_bytes name, uint64_t shard,
+                                  uint64_t offset, int64_t deadline_ns,
+                                  eddy_checkpoint *checkpoint);
+/* Calls fn for those whose names begin with prefix, in byte order of names, then by shard, until fn gives
+ * another value than 0. As of one instant; if others commit so fast that none is found in 1,000 tries,
+ * each as it was at some instant of the call. Returns how many calls were made. */
 EDDY_API int64_t eddy_checkpoints(eddy_store *store, eddy_bytes prefix,
                                   int (*fn)(void *arg, const eddy_checkpoint *checkpoint),
                                   void *arg);
+
+/* The same as parts of a transaction: see eddy_tx_state(). */
+EDDY_API int eddy_tx_checkpoint(eddy_tx *tx, eddy_bytes name, uint64_t offset, uint32_t flags);
+EDDY_API int eddy_tx_checkpoint_set(eddy_tx *tx, const eddy_new_checkpoint *checkpoint,
+                                    int64_t expected);
+EDDY_API int eddy_tx_checkpoint_delete(eddy_tx *tx, eddy_bytes name, uint64_t shard,
+                                       int64_t expected);
+EDDY_API int eddy_tx_expect_checkpoint(eddy_tx *tx, eddy_bytes name, uint64_t shard,
+                                       int64_t expected);
 
 /* ---- maintenance --------------------------------------------------------------------------- */
 
@@ -544,6 +590,92 @@ EDDY_API void eddy_buffer_destroy(eddy_buffer *buffer);
 EDDY_API int eddy_get(eddy_store *store, uint64_t offset, eddy_buffer *buffer, eddy_event *event);
 EDDY_API int eddy_get_version(eddy_store *store, eddy_bytes stream, uint64_t version,
                               eddy_buffer *buffer, eddy_event *event);
+
+/* ---- states and snapshots of streams --------------------------------------------------------- */
+
+#define EDDY_STATE_MAX (UINT64_C(16) << 20) /* bytes of data and metadata under a key */
+
+/* Bytes to keep under a key, in the place of those that are there. Zero in every field is valid. */
+typedef struct eddy_new_state {
+    eddy_bytes data;
+    eddy_bytes metadata;
+    uint64_t version;  /* the caller's, any number: it is stored, and not compared with anything */
+    uint64_t shard;    /* the same */
+    int64_t time_ns;   /* 0 (without EDDY_TIME_GIVEN): the time of recording */
+    uint32_t flags;    /* EDDY_TIME_GIVEN */
+    uint32_t reserved; /* must be 0 */
+} eddy_new_state;
+
+/* What was read. Its bytes are in the buffer that was given, until that is used again. */
+typedef struct eddy_state {
+    uint32_t size; /* sizeof(eddy_state), set by eddy */
+    uint32_t flags;
+    eddy_bytes key; /* of a snapshot: the stream */
+    eddy_bytes data;
+    eddy_bytes metadata;
+    uint64_t version;
+    uint64_t shard;
+    uint64_t revision; /* of the transaction that put it: never used twice, see eddy_checkpoint */
+    int64_t time_ns;
+    int64_t recorded_ns;
+} eddy_state;
+
+/* A *state* is what is kept under a key: bytes, 1 to 255, which are no stream's name. To put it is one
+ * transaction, and replaces it whole, if what is there is as expected: EDDY_ANY, EDDY_NONE (nothing),
+ * EDDY_EXISTS, or its revision. result (may be NULL) has the revision that it has now; of a conflict
+ * (EDDY_ECONFLICT) it has the key in `stream`, and in `actual` the revision that is there, 0 if nothing
+ * is. To replace a state takes memory for both for a while. Errors: those of eddy_append(); EDDY_EINVAL
+ * for an empty key or a state that is NULL; EDDY_ELIMIT beyond EDDY_STATE_MAX. */
+EDDY_API int eddy_state_put(eddy_store *store, eddy_bytes key, int64_t expected,
+                            const eddy_new_state *state, eddy_result *result);
+/* EDDY_ENOENT: there is none, a plain answer. */
+EDDY_API int eddy_state_get(eddy_store *store, eddy_bytes key, eddy_buffer *buffer,
+                            eddy_state *state);
+/* One that is not there: nothing happens, unless it was expected. */
+EDDY_API int eddy_state_delete(eddy_store *store, eddy_bytes key, int64_t expected,
+                               eddy_result *result);
+/* Calls fn for the states whose keys begin with prefix and come after `after` (exclusive; not necessarily
+ * a key), in byte order, at most limit of them, until fn gives another value than 0. Returns how many
+ * calls were made. The last key is the `after` of the next page. Each is as it was when fn was called; one
+ * that is there all the time is given exactly once. States are not kept in order: a call looks at the keys
+ * of all states, once for each 65,536 that it gives, so that one with a high limit costs less than many
+ * pages. What fn is given is valid until it returns; it may call eddy, but not eddy_close(). */
+EDDY_API int64_t eddy_states(eddy_store *store, eddy_bytes prefix, eddy_bytes after, size_t limit,
+                             int (*fn)(void *arg, const eddy_state *state), void *arg);
+
+/* The same as parts of a transaction, in which each key may be set or deleted once (EDDY_EINVAL at the
+ * commit). Bytes are copied. Conditions are judged before anything of the transaction happens; a
+ * conflict is told as eddy_state_put() tells it, and result->condition says which, of all that were given
+ * to the transaction. */
+EDDY_API int eddy_tx_state(eddy_tx *tx, eddy_bytes key, int64_t expected,
+                           const eddy_new_state *state);
+EDDY_API int eddy_tx_state_delete(eddy_tx *tx, eddy_bytes key, int64_t expected);
+EDDY_API int eddy_tx_expect_state(eddy_tx *tx, eddy_bytes key, int64_t expected);
+
+/* A *snapshot* of a stream is a state under the stream's name and a version, 1 and up, which need be no
+ * version of an event; nor need the stream exist, and snapshots stay when it is removed. They are put as
+ * states are, but for state->version, which is ignored. To put a new one costs a copy of 8 bytes for each
+ * other snapshot of its stream; there can be EDDY_STATE_MAX / 8 of a stream. */
+EDDY_API int eddy_snapshot_put(eddy_store *store, eddy_bytes stream, uint64_t version,
+                               int64_t expected, const eddy_new_state *state, eddy_result *result);
+/* Of exactly this version; EDDY_ENOENT: there is none. */
+EDDY_API int eddy_snapshot_get(eddy_store *store, eddy_bytes stream, uint64_t version,
+                               eddy_buffer *buffer, eddy_state *state);
+/* The one of the highest version at or below a version (0: of all); EDDY_ENOENT: there is none. */
+EDDY_API int eddy_snapshot_latest(eddy_store *store, eddy_bytes stream, uint64_t at_or_below,
+                                  eddy_buffer *buffer, eddy_state *state);
+/* Deletes those of versions up to this one, inclusive; result->removed says how many. None: nothing
+ * happens. */
+EDDY_API int eddy_snapshot_delete(eddy_store *store, eddy_bytes stream, uint64_t up_to_version,
+                                  eddy_result *result);
+/* Calls fn for the snapshots of a stream of versions above after_version, in order, as eddy_states(). */
+EDDY_API int64_t eddy_snapshots(eddy_store *store, eddy_bytes stream, uint64_t after_version,
+                                size_t limit, int (*fn)(void *arg, const eddy_state *state),
+                                void *arg);
+/* As parts of a transaction. What is deleted is what is there before it. */
+EDDY_API int eddy_tx_snapshot(eddy_tx *tx, eddy_bytes stream, uint64_t version, int64_t expected,
+                              const eddy_new_state *state);
+EDDY_API int eddy_tx_snapshot_delete(eddy_tx *tx, eddy_bytes stream, uint64_t up_to_version);
 
 /* now + ms as a deadline. Negative: EDDY_FOREVER. */
 EDDY_API int64_t eddy_deadline_ms(int64_t ms);

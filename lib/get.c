@@ -13,6 +13,10 @@ eddy_buffer *eddy_buffer_create(void) {
     return calloc(1, sizeof(eddy_buffer));
 }
 
+struct eddy_room *eddy_buffer_room(eddy_buffer *b) {
+    return &b->reader.buffer;
+}
+
 void eddy_buffer_destroy(eddy_buffer *b) {
     if (b) {
         free(b->reader.buffer.bytes);

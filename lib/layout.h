@@ -428,7 +428,13 @@ static_assert(sizeof(struct eddy_shm_extent) == EDDY_LINE, "extent state");
  * TOMB of the block's size, so that it is known how much has gone. Cells that records change hold
  * TOMB of the record's number.
  */
-enum { EDDY_BLOCK_NODE = 1, EDDY_BLOCK_STREAM = 2, EDDY_BLOCK_LIMITS = 3, EDDY_BLOCK_ENTRY = 4 };
+enum {
+    EDDY_BLOCK_NODE = 1,
+    EDDY_BLOCK_STREAM = 2,
+    EDDY_BLOCK_LIMITS = 3,
+    EDDY_BLOCK_ENTRY = 4,
+    EDDY_BLOCK_MORE = 5 /* of an entry's bytes */
+};
 struct eddy_shm_block {
     eddy_word state;
     eddy_word birth;
@@ -507,15 +513,19 @@ static_assert(offsetof(struct eddy_shm_stream, name) == 176, "descriptor");
  *     40  name_len
  *     48  revision
  *     56  collision    the next entry with the same hash, or a mark
- *     64  value        of a checkpoint its offset; of a state its version
+ *     64  value        of a checkpoint its offset; of a state or a snapshot its version
  *     72  time_ns      given by who put it, else of recording
  *     80  recorded_ns
  *     88  flags        EDDY_HOLD of the interface
- *     96  aux          of a state its shard
+ *     96  aux          shard
  *    104  lengths      {data:32, metadata:32}
  *    112  more         the next block of its data: 0 if all is in this one
  *    120  next         0, then once the next one in a list that it is in
  *    128  name         up to 264 bytes; then data and metadata, as far as they fit
+ *
+ * The key of a checkpoint is its name and its shard, that of a stream's snapshot the stream's name and
+ * the version: numbers of 8 bytes, the highest first. Under a stream's name and 2^64 - 1 stands a
+ * list of the versions of its snapshots, 8 bytes each, in order.
  */
 struct eddy_shm_keyed {
     struct eddy_shm_block block;
@@ -542,6 +552,28 @@ struct eddy_shm_entry {
 };
 static_assert(offsetof(struct eddy_shm_entry, name) == 128, "entry");
 enum { EDDY_KEY_MAX = 264 };
+
+/* Further bytes of an entry, which do not fit into its own block of 32 KiB: a block of as many, and the
+ * last one as small as will do. Made, condemned and freed with the entry.
+ *
+ *      0  block   shape {kind, 0, 0}
+ *     32  owner   offset of the entry
+ *     40  next    the next such block, or 0
+ *     48  (zero)
+ *     64  bytes
+ */
+struct eddy_shm_more {
+    struct eddy_shm_block block;
+    eddy_word owner;
+    eddy_word next;
+    uint64_t pad[2];
+    unsigned char bytes[];
+};
+static_assert(sizeof(struct eddy_shm_more) == 64, "further bytes");
+enum {
+    EDDY_BLOCK_MAX = EDDY_EXTENT_SIZE / 2,
+    EDDY_MORE_BYTES = EDDY_BLOCK_MAX - (int)sizeof(struct eddy_shm_more)
+};
 #define EDDY_ENTRY_CLASS(name_len) ((unsigned)((128 + (name_len) + 63) / 64))
 
 /* ---- limits --------------------------------------------------------------------------------

@@ -100,6 +100,10 @@ static inline bool is_private(const struct eddy_plan *p, uint64_t off) {
     return off != 0 && p->own.count != 0 && eddy_overlay_over(&p->own, off, 0) == off;
 }
 
+bool eddy_plan_is_private(const struct eddy_plan *p, uint64_t off) {
+    return is_private(p, off);
+}
+
 int eddy_plan_take(struct eddy_plan *p, unsigned class_, uint64_t *off) {
     if (p->taken_count == p->taken_room) {
         size_t room = p->taken_room * 2 + 16;
@@ -456,6 +460,30 @@ static int condemn(struct eddy_plan *p, uint64_t off) {
     return r;
 }
 
+/* A descriptor; or an entry, with the further blocks of its bytes. */
+static int condemn_keyed(struct eddy_plan *p, uint64_t off) {
+    struct eddy_arena *a = p->thread->arena;
+    const struct eddy_shm_entry *e = eddy_arena_raw(a, off);
+    int r = condemn(p, off);
+    if (r < 0 || eddy_keyed_kind(&e->keyed) != EDDY_BLOCK_ENTRY) {
+        return r;
+    }
+    /* [plan.R12] relaxed: constant since before it was published */
+    uint64_t next = eddy_ld_rlx(&e->more);
+    for (unsigned i = 0; r == 0 && next != 0; i++) {
+        struct eddy_shm_more *m = eddy_keyed_more(a, next, off);
+        if (!m || i > EDDY_STATE_MAX / EDDY_MORE_BYTES) {
+            return eddy_error_set(EDDY_ECORRUPT,
+                                  "an entry is damaged at byte %llu: run `eddy check`",
+                                  (unsigned long long)next);
+        }
+        r = condemn(p, next);
+        /* [plan.R13] relaxed: as above */
+        next = eddy_ld_rlx(&m->next);
+    }
+    return r;
+}
+
 /* ---- the trie of names ---- */
 
 /* Nodes that tell two descriptors apart by their hashes, from `shift` on, as deep as those agree.
@@ -519,19 +547,17 @@ int eddy_plan_name(struct eddy_plan *p, uint64_t stream_off, eddy_bytes name, ui
     return name_at(p, &place, stream_off, hash);
 }
 
-int eddy_plan_put(struct eddy_plan *p, uint64_t off, eddy_bytes name, uint64_t hash, uint64_t seq) {
-    struct eddy_stream_place place;
+int eddy_plan_put(struct eddy_plan *p, uint64_t off, uint64_t was,
+                  const struct eddy_stream_place *at, uint64_t seq) {
+    struct eddy_stream_place place = *at;
     struct eddy_shm_keyed *new = eddy_arena_raw(p->thread->arena, off);
-    int64_t found = eddy_keyed_locate(&p->view, EDDY_BLOCK_ENTRY, name, hash, &place);
-    if (found <= 0) {
-        return found < 0 ? (int)found : name_at(p, &place, off, hash);
+    if (was == 0) {
+        /* [plan.R14] relaxed: private until the record is committed */
+        return name_at(p, &place, off, eddy_ld_rlx(&new->hash));
     }
-    uint64_t was = (uint64_t)found;
     struct eddy_shm_keyed *old = eddy_arena_raw(p->thread->arena, was);
     uint64_t next = eddy_view_load(&p->view, &old->collision);
-    int r = is_private(p, was)
-                ? eddy_error_set(EDDY_EINVAL, "a transaction sets one checkpoint twice")
-                : condemn(p, was);
+    int r = condemn_keyed(p, was);
     if (r == 0 && next != 0 && !EDDY_IS_TOMB(next)) {
         /* [plan.R11] relaxed: private until the record is committed. What comes behind hangs on the
          * new one; one way in is left. */
@@ -642,7 +668,7 @@ int eddy_plan_unname(struct eddy_plan *p, uint64_t off, uint64_t seq) {
         r = find_cell(p, &way, off, &cell);
     }
     if (r == 0) {
-        r = condemn(p, off);
+        r = condemn_keyed(p, off);
     }
     uint64_t next = eddy_view_load(&p->view, &s->collision);
     bool chained = next != 0 && !EDDY_IS_TOMB(next);

@@ -90,9 +90,12 @@ static inline struct eddy_plan_known *eddy_plan_known(struct eddy_plan *plan, ui
 }
 /* Links a private descriptor by its name, which is not there yet. */
 int eddy_plan_name(struct eddy_plan *plan, uint64_t stream_off, eddy_bytes name, uint64_t hash);
-/* Puts a private entry under its name, in the place of the one that is there, which is condemned. */
-int eddy_plan_put(struct eddy_plan *plan, uint64_t off, eddy_bytes name, uint64_t hash,
-                  uint64_t seq);
+/* Puts a private entry under its name, where eddy_keyed_locate() has just found `was`, which is
+ * condemned, with its further blocks; 0: there is none. */
+int eddy_plan_put(struct eddy_plan *plan, uint64_t off, uint64_t was,
+                  const struct eddy_stream_place *place, uint64_t seq);
+/* Is the block at off one that this plan took? */
+bool eddy_plan_is_private(const struct eddy_plan *plan, uint64_t off);
 /* Takes a descriptor, or an entry, out of the index of names and of numbers, and with it nodes that nothing is
  * under any more; all are condemned. seq: of the transaction. */
 int eddy_plan_unname(struct eddy_plan *plan, uint64_t stream_off, uint64_t seq);

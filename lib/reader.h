@@ -68,6 +68,8 @@ struct eddy_reader {
 int eddy_reader_init(struct eddy_reader *reader, struct eddy_store *store,
                      const eddy_select *select);
 void eddy_reader_fini(struct eddy_reader *reader);
+/* The room of a buffer. */
+struct eddy_room *eddy_buffer_room(eddy_buffer *buffer);
 /* Comes in: a reader slot, if it needs one, anew after a fork. */
 int eddy_reader_enter_slow(struct eddy_reader *reader, struct eddy_context **context);
 

@@ -170,7 +170,7 @@ static int held(const struct eddy_view *v, const char *what, uint64_t limit) {
                                   "for checkpoint '%s', which is at offset %llu: advance or delete "
                                   "that, or change the limit",
                                   (unsigned long long)limit, what, r == 1 ? key.name : "?",
-                                  (unsigned long long)key.offset);
+                                  (unsigned long long)key.value);
 }
 
 /* What must not go on growing, or has to fit even into an empty store. */

@@ -51,6 +51,15 @@ eddy_bytes eddy_keyed_name(const struct eddy_shm_keyed *k) {
                     eddy_ld_rlx(&k->name_len) & 0x1ff);
 }
 
+struct eddy_shm_more *eddy_keyed_more(struct eddy_arena *a, uint64_t off, uint64_t owner) {
+    struct eddy_shm_more *m = eddy_block_at(a, off, 1);
+    /* [streams.R10] relaxed: constant since before it was published */
+    return m && EDDY_SHAPE_KIND(eddy_trie_shape(&m->block)) == EDDY_BLOCK_MORE &&
+                   eddy_ld_rlx(&m->owner) == owner
+               ? m
+               : NULL;
+}
+
 struct eddy_shm_stream *eddy_stream_at(struct eddy_arena *a, uint64_t off) {
     struct eddy_shm_keyed *k = eddy_keyed_at(a, off);
     return k && eddy_keyed_kind(k) == EDDY_BLOCK_STREAM ? (struct eddy_shm_stream *)(void *)k
@@ -216,6 +225,37 @@ static bool name_node_linked(const struct eddy_view *v, uint64_t off, uint64_t h
     return false;
 }
 
+static bool entry_linked(const struct eddy_view *v, uint64_t off) {
+    struct eddy_shm_keyed *k = eddy_keyed_at(v->arena, off);
+    struct eddy_stream_place place;
+    /* [streams.R9] relaxed: of a private or linked entry, constant since it was filled */
+    return k && eddy_keyed_kind(k) == EDDY_BLOCK_ENTRY &&
+           eddy_keyed_locate(v, EDDY_BLOCK_ENTRY, eddy_keyed_name(k), eddy_ld_rlx(&k->hash),
+                             &place) == (int64_t)off;
+}
+
+/* Does its entry lead to a block of further bytes, and something to that? */
+static bool more_linked(const struct eddy_view *v, uint64_t off) {
+    const struct eddy_shm_more *m = eddy_arena_raw(v->arena, off);
+    /* [streams.R11] relaxed: of a private or linked block, constant since it was filled */
+    uint64_t owner = eddy_ld_rlx(&m->owner);
+    if (!entry_linked(v, owner)) {
+        return false;
+    }
+    const struct eddy_shm_entry *e = eddy_arena_raw(v->arena, owner);
+    /* [streams.R12] relaxed: as above */
+    uint64_t next = eddy_ld_rlx(&e->more);
+    for (unsigned i = 0; next != off && i <= EDDY_STATE_MAX / EDDY_MORE_BYTES; i++) {
+        m = eddy_keyed_more(v->arena, next, owner);
+        if (!m) {
+            return false;
+        }
+        /* [streams.R13] relaxed: as above */
+        next = eddy_ld_rlx(&m->next);
+    }
+    return next == off;
+}
+
 bool eddy_stream_block_linked(const struct eddy_view *v, uint64_t off) {
     struct eddy_arena *a = v->arena;
     struct eddy_shm_node *node = eddy_arena_raw(a, off);
@@ -224,11 +264,10 @@ bool eddy_stream_block_linked(const struct eddy_view *v, uint64_t off) {
         return stream_linked(v, off);
     }
     if (EDDY_SHAPE_KIND(shape) == EDDY_BLOCK_ENTRY) {
-        struct eddy_shm_keyed *k = eddy_keyed_at(a, off);
-        struct eddy_stream_place place;
-        /* [streams.R9] relaxed: of a private or linked entry, constant since it was filled */
-        return k && eddy_keyed_locate(v, EDDY_BLOCK_ENTRY, eddy_keyed_name(k),
-                                      eddy_ld_rlx(&k->hash), &place) == (int64_t)off;
+        return entry_linked(v, off);
+    }
+    if (EDDY_SHAPE_KIND(shape) == EDDY_BLOCK_MORE) {
+        return more_linked(v, off);
     }
     if (EDDY_SHAPE_KIND(shape) == EDDY_BLOCK_LIMITS) {
         return eddy_view_load(v, &a->super->limits_root) == off;

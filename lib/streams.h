@@ -56,6 +56,8 @@ int64_t eddy_keyed_locate(const struct eddy_view *view, unsigned kind, eddy_byte
 /* What has a name at off, checked so far that it may be read: NULL if there cannot be anything. */
 struct eddy_shm_keyed *eddy_keyed_at(struct eddy_arena *arena, uint64_t off);
 eddy_bytes eddy_keyed_name(const struct eddy_shm_keyed *keyed);
+/* Further bytes of an entry at off, checked so far that they may be read: NULL if there cannot be any. */
+struct eddy_shm_more *eddy_keyed_more(struct eddy_arena *arena, uint64_t off, uint64_t owner);
 
 /* The descriptor at off, checked so far that it may be read: NULL if there cannot be one. */
 struct eddy_shm_stream *eddy_stream_at(struct eddy_arena *arena, uint64_t off);

@@ -6,7 +6,6 @@
 
 #include "append.h"
 #include "error.h"
-#include "keys.h"
 #include "upkeep.h"
 
 static int refuse_event(const eddy_new_event *e, bool with_data);
@@ -61,6 +60,11 @@ static inline void clear_result(eddy_result *r) {
     r->expected = 0;
     r->actual = 0;
     r->stream[0] = 0;
+    r->revision = 0;
+}
+
+void eddy_tx_clear_result(eddy_result *result) {
+    clear_result(result);
 }
 
 /* A try that was lost has left its offsets there; an error has none. */
@@ -74,11 +78,15 @@ static inline int refused(int r, eddy_result *result) {
 static int check_expected(int64_t expected) {
     if (expected < EDDY_EXISTS) {
         return eddy_error_set(EDDY_EINVAL,
-                              "expected version %lld: must be EDDY_ANY, EDDY_NONE, EDDY_EXISTS or "
-                              "a version",
+                              "expected version %lld: must be EDDY_ANY, EDDY_NONE, EDDY_EXISTS, "
+                              "a version or a revision",
                               (long long)expected);
     }
     return 0;
+}
+
+int eddy_tx_check_expected(int64_t expected) {
+    return check_expected(expected);
 }
 
 static int add(struct eddy_batch *b, struct eddy_thread *t, uint32_t stream,
@@ -265,15 +273,20 @@ int eddy_tx_reserve(eddy_tx *tx, eddy_bytes stream, const eddy_new_event *event,
     return append(tx, stream, event, data);
 }
 
-int eddy_tx_put(eddy_tx *tx, eddy_bytes name, const struct eddy_batch_put *put) {
+int eddy_tx_put(eddy_tx *tx, unsigned family, eddy_bytes key, const struct eddy_batch_put *put,
+                int64_t expected) {
     struct eddy_context *c;
     int r = enter(tx, &c);
-    if (r < 0) {
-        return r;
-    }
-    struct eddy_batch_put one = *put;
-    one.hash = eddy_key_hash(&tx->store->arena, name);
-    return eddy_batch_put(&tx->batch, name, &one);
+    r = r < 0 ? r : check_expected(expected);
+    return r < 0 ? r
+                 : eddy_batch_put(&tx->batch, &tx->store->arena, family, key, put, expected, true);
+}
+
+int eddy_tx_expect_key(eddy_tx *tx, unsigned family, eddy_bytes key, int64_t expected) {
+    struct eddy_context *c;
+    int r = enter(tx, &c);
+    r = r < 0 ? r : check_expected(expected);
+    return r < 0 ? r : eddy_batch_expect_key(&tx->batch, &tx->store->arena, family, key, expected);
 }
 
 int eddy_tx_expect(eddy_tx *tx, eddy_bytes stream, int64_t expected) {

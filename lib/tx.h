@@ -16,7 +16,12 @@ struct eddy_tx {
 
 /* Adds to an open transaction what it is to remove (enum in batch.h). */
 int eddy_tx_cut(eddy_tx *tx, eddy_bytes stream, unsigned kind, uint64_t version);
-/* Adds a checkpoint to be set or deleted. */
-int eddy_tx_put(eddy_tx *tx, eddy_bytes name, const struct eddy_batch_put *put);
+/* Adds what is to be done under a key (keys.h), and a condition on it unless expected is EDDY_ANY. */
+int eddy_tx_put(eddy_tx *tx, unsigned family, eddy_bytes key, const struct eddy_batch_put *put,
+                int64_t expected);
+/* The condition alone. */
+int eddy_tx_expect_key(eddy_tx *tx, unsigned family, eddy_bytes key, int64_t expected);
+int eddy_tx_check_expected(int64_t expected);
+void eddy_tx_clear_result(eddy_result *result);
 
 #endif

@@ -134,7 +134,7 @@ static int get(const struct look *look, eddy_bytes name, eddy_checkpoint *c) {
     unsigned tries = 0;
     int rc;
     do {
-        rc = eddy_checkpoint_get(look->store, name, c);
+        rc = eddy_checkpoint_get(look->store, name, 0, c);
     } while (tool_again(rc, &tries));
     return rc < 0 ? tool_fail(rc) : EXIT_OK;
 }
@@ -162,7 +162,7 @@ static int delete (struct look *look, eddy_bytes name) {
     if (code != EXIT_OK) {
         return code;
     }
-    int rc = eddy_checkpoint_delete(look->store, name);
+    int rc = eddy_checkpoint_delete(look->store, name, 0, EDDY_ANY);
     if (rc < 0) {
         return tool_fail(rc);
     }

@@ -17,6 +17,7 @@
 #include <unistd.h>
 
 #include "error.h"
+#include "life.h"
 #include "platform.h"
 
 enum { GROW_MIN = 8, GROW_MAX = 16, FIRST_EXTENTS = 8, BITS_PER_PAGE = 4096 * 8 };
@@ -120,12 +121,23 @@ static void adopt(struct eddy_arena *a, const struct eddy_shm_super *s, void *ba
     a->group_size = eddy_layout_group_size(s->wait_words);
     a->store_id = s->store_id;
     a->revision_base = s->revision_base;
+    a->ephemeral = (s->flags & EDDY_SUPER_EPHEMERAL) != 0;
     a->members_max = s->members_max;
     a->threads_max = s->threads_max;
     a->readers_max = s->readers_max;
     a->wait_words = s->wait_words;
     /* [arena.R2] relaxed: nobody else has this arena yet */
     eddy_st_rlx(&a->limit, a->extents_off);
+}
+
+/* A path that leads to the same also when the process has gone to another directory. */
+static char *absolute(const char *path) {
+    char here[4096];
+    char *whole;
+    if (path[0] == '/' || !getcwd(here, sizeof here)) {
+        return strdup(path);
+    }
+    return asprintf(&whole, "%s/%s", here, path) < 0 ? NULL : whole;
 }
 
 static int note_file(struct eddy_arena *a, const char *path) {
@@ -136,7 +148,7 @@ static int note_file(struct eddy_arena *a, const char *path) {
     a->dev = st.st_dev;
     a->ino = st.st_ino;
     if (path) {
-        a->path = strdup(path);
+        a->path = absolute(path);
         if (!a->path) {
             return eddy_error_set(EDDY_ENOMEM, "no memory for a path");
         }
@@ -151,11 +163,24 @@ static void init_super(struct eddy_shm_super *s, const struct eddy_shm_super *pl
     s->hash_seed = eddy_platform_random();
     s->created_ns = eddy_platform_realtime_ns();
     s->hash_keep = o->hash_keep ? o->hash_keep : 64;
+    s->flags = o->ephemeral ? EDDY_SUPER_EPHEMERAL : 0;
     (void)snprintf(s->writer, sizeof s->writer, "eddy %s", eddy_version());
     /* [arena.R3] relaxed: the file has no name yet; linking it publishes all of it */
     eddy_st_rlx(&s->era, 1);
     eddy_st_rlx(&s->genesis.next_offset, 1);
     eddy_st_rlx(&s->reserved, 0);
+}
+
+/* The kernel tells no name of a file that had none when it was opened. Who gets our descriptor and is
+ * the last is to find it: so it is opened once more. */
+static void know_name(struct eddy_arena *a, const char *path) {
+    int fd = eddy_platform_open(path, false);
+    if (fd >= 0 && eddy_arena_is(a, fd) && eddy_life_begin(fd) == 0) {
+        close(a->fd);
+        a->fd = fd;
+    } else if (fd >= 0) {
+        close(fd);
+    }
 }
 
 static int create_in(struct eddy_arena *a, const char *path, const struct eddy_shm_super *plan,
@@ -180,8 +205,17 @@ static int create_in(struct eddy_arena *a, const char *path, const struct eddy_s
     /* [arena.P1] release: alone: the link below is what others see it by; the magic comes last so
      * that a copy taken of the unnamed file is no store either */
     eddy_st_rel(&a->super->magic, EDDY_MAGIC);
+    if (a->ephemeral) {
+        r = eddy_life_begin(a->fd);
+        if (r < 0) {
+            return eddy_arena_error(r, "lock", shown(a));
+        }
+    }
     if (path) {
         r = eddy_platform_publish(a->fd, path);
+        if (r == 0 && a->ephemeral) {
+            know_name(a, path);
+        }
         return r < 0 ? eddy_arena_error(r, "link", path) : 0;
     }
     r = eddy_platform_seal(a->fd);
@@ -215,6 +249,9 @@ int eddy_arena_create(struct eddy_arena *a, const char *path, const struct eddy_
         if (!dir) {
             return eddy_error_set(EDDY_ENOMEM, "no memory for a path");
         }
+        /* What was left by who was killed is not to be found, and takes no memory any more. */
+        eddy_life_sweep(path);
+        eddy_life_sweep_all(dir);
         a->fd = eddy_platform_tmpfile(dir, (mode_t)o->mode);
         int r = a->fd < 0 ? eddy_arena_error(a->fd, "open(O_TMPFILE)", dir) : 0;
         free(dir);
@@ -237,7 +274,7 @@ int eddy_arena_create(struct eddy_arena *a, const char *path, const struct eddy_
     return r;
 }
 
-static int check_super(const struct eddy_shm_super *s, const char *path, uint64_t file_bytes) {
+static int check_magic(const struct eddy_shm_super *s, const char *path) {
     /* [arena.R4] relaxed: a private copy of the first page */
     uint64_t magic = eddy_ld_rlx(&s->magic);
     if (magic == 0) {
@@ -256,6 +293,10 @@ static int check_super(const struct eddy_shm_super *s, const char *path, uint64_
                               (unsigned long long)s->feature_incompat, s->writer, eddy_version(),
                               EDDY_LAYOUT_MAJOR, EDDY_LAYOUT_MINOR);
     }
+    return 0;
+}
+
+static int check_super(const struct eddy_shm_super *s, const char *path, uint64_t file_bytes) {
     if (s->cap < EDDY_CAP_MIN || s->cap > EDDY_CAP_MAX || s->members_max < 2 ||
         s->members_max > 1025 || s->threads_max < 2 || s->threads_max > 8001 || s->hash_keep == 0) {
         return eddy_error_set(EDDY_ECORRUPT, "%s: its superblock is damaged", path);
@@ -300,7 +341,28 @@ static int announce_reader(struct eddy_arena *a, const char *name) {
     return r < 0 ? eddy_arena_error(r, "lock for reading", name) : 0;
 }
 
-static int open_in(struct eddy_arena *a, const char *name) {
+/* An ephemeral store is there as long as somebody has it open. */
+static int join_life(struct eddy_arena *a, const char *path, const char *name) {
+    int r = eddy_life_join(a->fd, path, a->read_only);
+    switch (r) {
+    case 1:
+        return 0;
+    case 0:
+        return eddy_arena_error(-ENOENT, "open", name);
+    case -EAGAIN:
+        return eddy_error_set(
+            EDDY_EAGAIN, "%s: the last process that had it open is ending it: try again", name);
+    case -EACCES:
+        return eddy_error_set(EDDY_EACCESS,
+                              "%s: the store has ended with the last process that had it open, but "
+                              "uid %u may not take its name away: its owner can (`eddy ls`)",
+                              name, (unsigned)geteuid());
+    default:
+        return eddy_arena_error(r, "lock", name);
+    }
+}
+
+static int open_in(struct eddy_arena *a, const char *path, const char *name) {
     struct eddy_shm_super copy;
     struct stat st;
     void *base = NULL;
@@ -318,7 +380,11 @@ static int open_in(struct eddy_arena *a, const char *name) {
         return eddy_error_set(EDDY_ENOTSTORE, "%s: has only %lld bytes: no eddy store", name,
                               (long long)st.st_size);
     }
-    int r = check_super(&copy, name, (uint64_t)st.st_size);
+    int r = check_magic(&copy, name);
+    if (r == 0 && (copy.flags & EDDY_SUPER_EPHEMERAL)) {
+        r = join_life(a, path, name);
+    }
+    r = r < 0 ? r : check_super(&copy, name, (uint64_t)st.st_size);
     if (r < 0) {
         return r;
     }
@@ -347,7 +413,7 @@ int eddy_arena_open(struct eddy_arena *a, const char *path, int fd, bool read_on
     if (a->fd < 0) {
         return eddy_arena_error(a->fd, "open", path ? path : name);
     }
-    int r = open_in(a, path ? path : name);
+    int r = open_in(a, path, path ? path : name);
     if (r == 0) {
         r = note_file(a, path);
     }
@@ -358,12 +424,17 @@ int eddy_arena_open(struct eddy_arena *a, const char *path, int fd, bool read_on
 }
 
 void eddy_arena_close(struct eddy_arena *a) {
+    int last = a->ephemeral ? eddy_platform_reopen(eddy_arena_fd(a), false) : -1;
     if (a->base) {
         eddy_platform_unmap(a->base, a->cap);
     }
     /* Somebody may have closed all descriptors; this number may be another file by now. */
     if (a->fd >= 0 && (a->ino == 0 || eddy_arena_is(a, a->fd))) {
         close(a->fd);
+    }
+    if (last >= 0) {
+        eddy_life_leave(last, a->path);
+        close(last);
     }
     free(a->path);
     memset(a, 0, sizeof *a);
@@ -373,6 +444,11 @@ void eddy_arena_close(struct eddy_arena *a) {
 bool eddy_arena_unlinked(const struct eddy_arena *a) {
     struct stat st;
     return a->path && (stat(a->path, &st) < 0 || st.st_dev != a->dev || st.st_ino != a->ino);
+}
+
+bool eddy_arena_is_ephemeral(const struct eddy_arena *a) {
+    struct stat st;
+    return a->ephemeral || (!a->path && fstat(a->fd, &st) == 0 && st.st_nlink == 0);
 }
 
 bool eddy_arena_is(const struct eddy_arena *a, int fd) {

@@ -41,6 +41,7 @@ struct eddy_arena {
     uint32_t threads_max;
     uint32_t readers_max;
     uint32_t wait_words;
+    bool ephemeral;
     /* The file. */
     int fd;
     bool read_only;
@@ -59,13 +60,14 @@ struct eddy_arena_options {
     uint32_t threads;
     uint64_t reserve;   /* bytes to reserve at once */
     uint32_t hash_keep; /* bits of a name's hash to use, for tests of collisions; 0: all */
+    bool ephemeral;     /* it ends with the last who has it open: see life.h */
 };
 
 /* Makes a store and gives it the path when it is whole (NULL: a memfd). EDDY_EEXIST if the path is
  * taken. On failure nothing remains. */
 int eddy_arena_create(struct eddy_arena *arena, const char *path,
                       const struct eddy_arena_options *options);
-/* Opens the store at path, or, if path is NULL, of a descriptor, which is not taken over. */
+/* Opens the store at path (an ephemeral one that nobody has open is none: EDDY_ENOENT), or, if path is NULL, of a descriptor, which is not taken over. */
 int eddy_arena_open(struct eddy_arena *arena, const char *path, int fd, bool read_only);
 void eddy_arena_close(struct eddy_arena *arena);
 /* Reserves at least n more extents. EDDY_EFULL says why not and what to do. */
@@ -78,6 +80,8 @@ int eddy_arena_refill(struct eddy_arena *arena, uint32_t idx);
 int eddy_arena_fd(struct eddy_arena *arena);
 /* Is fd a descriptor of this file? */
 bool eddy_arena_is(const struct eddy_arena *arena, int fd);
+/* Whether the store goes with the last who has it open: it was made so, or never had a name. */
+bool eddy_arena_is_ephemeral(const struct eddy_arena *arena);
 /* Whether the file has lost its name. */
 bool eddy_arena_unlinked(const struct eddy_arena *arena);
 /* Turns a negative errno about a path into an error with a sentence. */

@@ -114,13 +114,15 @@ typedef struct eddy_store eddy_store;
 #define EDDY_EXCLUSIVE 0x2u  /* open: EDDY_EEXIST if there is one */
 #define EDDY_READ_ONLY 0x4u  /* map for reading only; takes no slot; works on a 0444 file */
 #define EDDY_ANONYMOUS 0x8u  /* a new store in a memfd, without a name; the name is ignored */
+#define EDDY_EPHEMERAL 0x10u /* make: the store ends with the last process that has it open */
 
 #define EDDY_CAP_DEFAULT (UINT64_C(64) << 30)
 #define EDDY_CAP_MIN (UINT64_C(4) << 20)
 #define EDDY_CAP_MAX (UINT64_C(1) << 44)
 
 /* How to open a store. Set size to sizeof(eddy_options); zero in any other field is the default.
- * cap, mode, members, threads and reserve count only for the call that makes the store. */
+ * cap, mode, members, threads, reserve and EDDY_EPHEMERAL count only for the call that makes the
+ * store. */
 typedef struct eddy_options {
     uint32_t size;
     uint32_t flags;
@@ -149,17 +151,26 @@ typedef struct eddy_options {
  * missing, unless the flags say otherwise; nobody ever sees a half-made one. Opening is also the
  * recovery after a crash: there is no other. A store may be opened any number of times.
  *
+ * A store is kept until it is removed, unless it was made with EDDY_EPHEMERAL: then its name and its
+ * memory go when the last handle on it is closed, by eddy_close() or with its process. If that process
+ * was killed, they go when eddy is next used there (by opening the store, by making another in that
+ * directory, by eddy_list()). Nobody ever sees what was in it: who opens it finds no store, and makes a
+ * new one. Any handle keeps it, also a read-only one; so does a fork's child, until it closes the
+ * handle, calls exec or ends, and so does whoever was given eddy_store_fd(). An anonymous store is
+ * always so, since it has no name: its memory goes at once.
+ *
  * name: a name (1 to 200 bytes without '/', kept in the options' dir); a path, which starts with
  * "/", "./" or "../"; "fd:N", an open descriptor (not taken over); "pid:N/fd:M", a descriptor of
  * another process; NULL: $EDDY_STORE, else "default". options may be NULL.
  *
  * Errors: EDDY_EINVAL (name, options), EDDY_ENOENT, EDDY_EEXIST, EDDY_EACCESS, EDDY_ENOTSTORE,
  * EDDY_ELAYOUT, EDDY_ECORRUPT, EDDY_EFULL (the file system), EDDY_ELIMIT (all member slots are
- * taken by living processes), EDDY_ENOMEM, EDDY_ESYS. *out is NULL then. */
+ * taken by living processes), EDDY_EAGAIN (of an ephemeral one: it is being ended, by a process that was
+ * stopped in the midst of that), EDDY_ENOMEM, EDDY_ESYS. *out is NULL then. */
 EDDY_API int eddy_open(eddy_store **out, const char *name, const eddy_options *options);
 
 /* Closes the handle; NULL is allowed. All its readers and transactions must have been closed, and
- * no other thread may be inside the library with it. The store stays. */
+ * no other thread may be inside the library with it. The store stays, unless it is ephemeral. */
 EDDY_API void eddy_close(eddy_store *store);
 
 /* From now on this handle's calls, also those that wait in other threads, give EDDY_ECLOSED;
@@ -183,6 +194,7 @@ typedef struct eddy_found {
     uint32_t uid;
     uint32_t mode;
     int64_t modified_ns;
+    bool ephemeral; /* it goes with the last process that has it open */
 } eddy_found;
 
 /* Calls fn for each store in a directory (NULL: the default one), in byte order of names, until
@@ -724,6 +736,7 @@ typedef struct eddy_facts {
     bool unlinked;  /* the store has no name any more */
     uint64_t names; /* of streams that were removed, still known */
     uint64_t held;  /* 1 + the lowest offset of checkpoints that hold retention; 0: none do */
+    bool ephemeral; /* it goes with the last process that has it open */
 } eddy_facts;
 
 EDDY_API int eddy_info(eddy_store *store, eddy_facts *facts);

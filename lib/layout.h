@@ -83,6 +83,8 @@ static inline unsigned eddy_family_cell(unsigned family) {
 #define EDDY_LOCK_LIFE (UINT64_C(1) << 62)
 /* The byte that read-only handles lock for reading, and who gives memory back for writing. */
 #define EDDY_LOCK_TRIM ((UINT64_C(1) << 62) - 1)
+/* The byte that all who have an ephemeral store open lock for reading, and who ends it for writing. */
+#define EDDY_LOCK_HERE ((UINT64_C(1) << 62) - 2)
 
 /* ---- superblock ----------------------------------------------------------------------------
  *
@@ -120,7 +122,8 @@ static inline unsigned eddy_family_cell(unsigned family) {
  *    776  dues              +1 by who left something to be found by looking at all extents
  *    784  done              of dues: maximum, by who has looked at all of them since
  *    792  maintainer        {thread:32, member:16, LIVE:16} who is at maintenance, 0 nobody: a hint
- *    800  ended             1: an ephemeral store that the last process has left
+ *    800  ended             1: an ephemeral store that the last process has left: written into the
+ *                           file by who then takes its name away (life.c)
  *    832  lowest[20]        {tag:32, word:32} of each map: no bit is set in the words before it; a
  *                           new tag with each bit that is set: a hint
  *   1152  error[23]         distinct errors, below
@@ -164,7 +167,7 @@ struct eddy_shm_error {
     eddy_word text[11];
 };
 static_assert(sizeof(struct eddy_shm_error) == 128, "error");
-enum { EDDY_ERRORS = 23 };
+enum { EDDY_ERROR_SLOTS = 23 };
 enum { EDDY_SUPER_EPHEMERAL = 1 };
 
 struct eddy_shm_super {
@@ -221,7 +224,7 @@ struct eddy_shm_super {
     uint64_t pad5[3];
     eddy_word lowest[EDDY_MAPS]; /* 832: by whoever frees or takes */
     uint64_t pad6[20];
-    struct eddy_shm_error error[EDDY_ERRORS]; /* 1152: by who meets one */
+    struct eddy_shm_error error[EDDY_ERROR_SLOTS]; /* 1152: by who meets one */
 };
 static_assert(sizeof(struct eddy_shm_super) == 4096, "superblock");
 static_assert(offsetof(struct eddy_shm_super, members_max) == 64, "superblock");

@@ -107,6 +107,7 @@ int eddy_info(eddy_store *s, eddy_facts *facts) {
         .unlinked = eddy_arena_unlinked(a),
         .names = now.now.names - now.now.streams,
         .held = now.now.hold,
+        .ephemeral = eddy_arena_is_ephemeral(a),
     };
     return give(facts, facts->size, &f, sizeof f, offsetof(eddy_facts, created_ns));
 }
@@ -455,6 +456,7 @@ static int found_one(const char *dir, const char *file, int (*fn)(void *, const 
         return 0;
     }
     int r = eddy_arena_open(&a, path, -1, true);
+    bool ephemeral = r == 0 && a.ephemeral;
     if (r == 0) {
         eddy_arena_close(&a);
     } else if (r == EDDY_ENOTSTORE || r == EDDY_ENOENT) {
@@ -467,6 +469,7 @@ static int found_one(const char *dir, const char *file, int (*fn)(void *, const 
         .uid = st.st_uid,
         .mode = st.st_mode & 07777,
         .modified_ns = (int64_t)st.st_mtim.tv_sec * 1000000000 + st.st_mtim.tv_nsec,
+        .ephemeral = ephemeral,
     };
     return fn(arg, &f);
 }

@@ -122,6 +122,30 @@ void eddy_platform_populate(void *at, uint64_t len) {
     (void)madvise(at, len, MADV_POPULATE_WRITE);
 }
 
+int eddy_platform_cut(int fd, uint64_t len) {
+    return or_errno(ftruncate(fd, (off_t)len));
+}
+
+int eddy_platform_read(int fd, void *to, size_t len, uint64_t off) {
+    return or_errno((int)pread(fd, to, len, (off_t)off));
+}
+
+int eddy_platform_write(int fd, const void *from, size_t len, uint64_t off) {
+    ssize_t n = pwrite(fd, from, len, (off_t)off);
+    return n < 0 ? -errno : n == (ssize_t)len ? 0 : -EIO;
+}
+
+int eddy_platform_name_of(int fd, char *path, size_t size) {
+    char link[64];
+    fd_path(link, sizeof link, fd);
+    ssize_t n = readlink(link, path, size);
+    if (n < 0 || n >= (ssize_t)size) {
+        return n < 0 ? -errno : -ENAMETOOLONG;
+    }
+    path[n] = 0;
+    return 0;
+}
+
 int64_t eddy_platform_file_bytes(int fd) {
     struct stat st;
     return fstat(fd, &st) < 0 ? -errno : (int64_t)st.st_size;
@@ -179,6 +203,17 @@ int eddy_platform_lock_share(int fd, uint64_t byte) {
     struct flock lock;
     int r = lock_byte(fd, byte, F_RDLCK, F_OFD_SETLK, &lock);
     return r == -EACCES ? -EAGAIN : r;
+}
+
+int eddy_platform_lock_alone(int fd, uint64_t byte) {
+    struct flock lock;
+    int r = lock_byte(fd, byte, F_WRLCK, F_OFD_SETLK, &lock);
+    return r == -EACCES ? -EAGAIN : r;
+}
+
+void eddy_platform_unlock(int fd, uint64_t byte) {
+    struct flock lock;
+    (void)lock_byte(fd, byte, F_UNLCK, F_OFD_SETLK, &lock);
 }
 
 int eddy_platform_membarrier_register(void) {

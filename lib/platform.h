@@ -37,6 +37,13 @@ void eddy_platform_unmap(void *base, uint64_t len);
 /* Makes the pages present for writing; a hint. */
 void eddy_platform_populate(void *at, uint64_t len);
 int64_t eddy_platform_file_bytes(int fd);
+/* Shortens it. */
+int eddy_platform_cut(int fd, uint64_t len);
+/* Reads at most len bytes at off: how many; writes all of them: 0. */
+int eddy_platform_read(int fd, void *to, size_t len, uint64_t off);
+int eddy_platform_write(int fd, const void *from, size_t len, uint64_t off);
+/* The path by which it was opened, as the kernel says; perhaps it leads elsewhere by now. */
+int eddy_platform_name_of(int fd, char *path, size_t size);
 
 /* A lock that lives exactly as long as this process's memory: the byte of a description of its
  * own, of which one page is mapped (not into a fork's child) and whose descriptor is closed. It
@@ -54,6 +61,10 @@ int eddy_platform_lock_take(int fd, uint64_t byte);
 /* Locks the byte for reading with this description, for as long as it lives (also by a mapping of
  * it): 0, -EAGAIN, or another negative errno. */
 int eddy_platform_lock_share(int fd, uint64_t byte);
+/* The same for writing: nobody else has it then. What it had for reading it keeps, if that fails. */
+int eddy_platform_lock_alone(int fd, uint64_t byte);
+/* Gives up what this description has of the byte, also if a fork's child has a copy of it. */
+void eddy_platform_unlock(int fd, uint64_t byte);
 
 /* 1 if this process may rely on eddy_platform_membarrier() of others, else 0. */
 int eddy_platform_membarrier_register(void);

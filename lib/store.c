@@ -117,7 +117,8 @@ static int check_options(const eddy_options *given, eddy_options *o) {
         }
         memcpy(o, given, given->size);
     }
-    const uint32_t known = EDDY_MUST_EXIST | EDDY_EXCLUSIVE | EDDY_READ_ONLY | EDDY_ANONYMOUS;
+    const uint32_t known =
+        EDDY_MUST_EXIST | EDDY_EXCLUSIVE | EDDY_READ_ONLY | EDDY_ANONYMOUS | EDDY_EPHEMERAL;
     if (o->flags & ~known || o->reserved) {
         return eddy_error_set(EDDY_EINVAL, "options have unknown flags (%#x)", o->flags & ~known);
     }
@@ -176,8 +177,10 @@ static int open_arena(struct eddy_store *s, const char *name, const eddy_options
                                       .mode = o->mode,
                                       .members = o->members + 1,
                                       .threads = o->threads + 1,
-                                      .reserve = o->reserve};
+                                      .reserve = o->reserve,
+                                      .ephemeral = (o->flags & EDDY_EPHEMERAL) != 0};
     if (o->flags & EDDY_ANONYMOUS) {
+        make.ephemeral = false; /* it is so by nature */
         return eddy_arena_create(&s->arena, NULL, &make);
     }
     int r = resolve(name, o->dir, &t);
@@ -563,11 +566,13 @@ int eddy_unlink(const char *name, const eddy_options *options) {
     }
     /* Nothing but stores is ever removed; one of another layout is a store too. */
     r = eddy_arena_open(&a, t.path, -1, true);
-    if (r == 0) {
-        eddy_arena_close(&a);
-    }
     if (r < 0 && r != EDDY_ELAYOUT && r != EDDY_ECORRUPT) {
         return r;
     }
-    return unlink(t.path) < 0 ? eddy_arena_error(-errno, "unlink", t.path) : 0;
+    bool opened = r == 0;
+    r = unlink(t.path) < 0 ? eddy_arena_error(-errno, "unlink", t.path) : 0;
+    if (opened) { /* until here: so nobody ends it meanwhile, and another of the name is made */
+        eddy_arena_close(&a);
+    }
+    return r;
 }

@@ -187,8 +187,8 @@ for _ in $(seq 500); do # until it has seen the last event
     [ -s "$work/looker" ] && break
     sleep 0.01
 done
-"$eddy" retain --events 1000 --dry-run
-"$eddy" retain --events 1000 || fail "eddy retain ended with $?"
+"$eddy" limits --events 1000 --dry-run
+"$eddy" limits --events 1000 || fail "eddy limits ended with $?"
 "$eddy" info | grep -E '^(first|events|streams|limit)'
 "$eddy" append demo/last '{"n":1}' || fail "eddy append ended with $?"
 wait "$looker" || fail "the follower ended with $?: $(cat "$work/looker.err")"
@@ -201,7 +201,7 @@ fi
 
 title "A checkpoint holds: limits drop nothing behind it until it has come further"
 "$eddy" checkpoint projection "$((events - 990))" --hold
-"$eddy" retain --events 500 || fail "eddy retain ended with $?"
+"$eddy" limits --events 500 || fail "eddy limits ended with $?"
 "$eddy" info | grep -E '^(first|events|limit|waits_for)'
 "$eddy" append demo/last '{"n":2}' && fail "an append went beyond what is held"
 "$eddy" checkpoint projection head --hold

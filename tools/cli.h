@@ -44,6 +44,7 @@ enum option_id {
     OPT_MEMBERS,
     OPT_THREADS,
     OPT_IF_MISSING,
+    OPT_EPHEMERAL,
     OPT_FORCE,
     OPT_YES,
     OPT_DRY_RUN,

@@ -12,7 +12,7 @@ const struct option_def cli_common_options[] = {
     OPTIONS_END,
 };
 
-/* What create and retain have in common. */
+/* What create and limits have in common. */
 #define LIMIT_OPTIONS                                                                                \
     {OPT_LIMIT_EVENTS, 0, "events", "N", NULL, "events at most; beyond, the oldest go"},             \
         {OPT_LIMIT_BYTES, 0, "bytes", "SIZE", NULL, "memory of events at most, as 64M; the same"},   \
@@ -37,11 +37,11 @@ static const struct option_def create_options[] = {
     {OPT_MEMBERS, 0, "members", "N", NULL, "processes at once, at most (default 128)"},
     {OPT_THREADS, 0, "threads", "N", NULL, "threads at once, over all of them (default 256)"},
     {OPT_IF_MISSING, 0, "if-missing", NULL, NULL, "do nothing if there is one already"},
+    {OPT_EPHEMERAL, 0, "ephemeral", NULL, NULL, "it ends with who has it open: stay until ^C"},
     LIMIT_OPTIONS,
     OPTIONS_END,
 };
 static const char *const create_examples[] = {
-    "eddy create orders",
     "eddy create orders --cap 2G --mode 660",
     "eddy create ./orders.eddy --events 100000 --age 7d",
     NULL,
@@ -266,7 +266,7 @@ static const char *const clean_examples[] = {
     NULL,
 };
 
-static const struct option_def retain_options[] = {
+static const struct option_def limits_options[] = {
     LIMIT_OPTIONS,
     {OPT_DROP, 0, "drop", "LIST", NULL, "at these (also: full) the oldest go (the default)"},
     {OPT_NO_LIMITS, 0, "none", NULL, NULL, "no limits, but for those that are given"},
@@ -274,10 +274,10 @@ static const struct option_def retain_options[] = {
     {OPT_OUTPUT, 'o', "output", "FORM", "text|json|jsonl", "text (default) or json"},
     OPTIONS_END,
 };
-static const char *const retain_examples[] = {
-    "eddy retain                            (shows the limits)",
-    "eddy retain --events 100000 --age 7d --dry-run",
-    "eddy retain --bytes 64M --refuse bytes; eddy retain --events 0",
+static const char *const limits_examples[] = {
+    "eddy limits                            (shows the limits)",
+    "eddy limits --events 100000 --age 7d --dry-run",
+    "eddy limits --bytes 64M --refuse bytes; eddy limits --events 0",
     NULL,
 };
 
@@ -365,8 +365,8 @@ const struct command cli_commands[] = {
      forget_examples, run_forget},
     {"clean", "removes streams that have no event", "[PREFIX*]", 0, 1, clean_options,
      clean_examples, run_clean},
-    {"retain", "shows what a store may hold, or sets it", "[STORE]", 0, 1, retain_options,
-     retain_examples, run_retain},
+    {"limits", "shows what a store may hold, or sets it", "[STORE]", 0, 1, limits_options,
+     limits_examples, run_limits},
     {"checkpoint", "shows how far readers have come, or sets it", "[NAME [OFFSET|head] | PREFIX*]",
      0, 2, checkpoint_options, checkpoint_examples, run_checkpoint},
     {"maintain", "takes back at once the memory of what is gone", "[STORE]", 0, 1, maintain_options,

@@ -24,8 +24,9 @@ int run_forget(const struct args *args);
 int run_clean(const struct args *args);
 /* checkpoint.c */
 int run_checkpoint(const struct args *args);
-/* retain.c */
-int run_retain(const struct args *args);
+/* limits.c */
+int run_limits(const struct args *args);
+/* maintain.c */
 int run_maintain(const struct args *args);
 int run_trim(const struct args *args);
 /* import.c, append.c, read.c, tail.c */

@@ -21,6 +21,7 @@ int run_info(const struct args *args) {
         {"members_max", offsetof(eddy_facts, members_max), FACT_U32},
         {"threads_max", offsetof(eddy_facts, threads_max), FACT_U32},
         {"unlinked", offsetof(eddy_facts, unlinked), FACT_BOOL},
+        {"ephemeral", offsetof(eddy_facts, ephemeral), FACT_BOOL},
         {NULL, 0, FACT_U64}};
     struct look look;
     eddy_facts facts = {.size = sizeof facts};

@@ -6,8 +6,10 @@
 #include "tool.h"
 #include "when.h"
 
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <unistd.h>
 
 static const char *first_positional(const struct args *args) {
     return args->positional_count > 0 ? args->positional[0] : NULL;
@@ -56,34 +58,59 @@ static bool create_options_of(const struct args *args, eddy_options *options) {
         cli_usage(args, "option '--cap' is from 4M to 16T, not '%s'", args->value[OPT_CAP]);
         return false;
     }
-    options->flags = EDDY_EXCLUSIVE;
+    options->flags = EDDY_EXCLUSIVE | (args->given[OPT_EPHEMERAL] ? EDDY_EPHEMERAL : 0);
     options->dir = args->value[OPT_DIR];
     options->members = (uint32_t)members;
     options->threads = (uint32_t)threads;
     return true;
 }
 
+static const int ending[] = {SIGINT, SIGTERM, SIGHUP};
+
+/* What ends the program is to wait, from now on, until it is asked for. */
+static void block(sigset_t *set) {
+    sigemptyset(set);
+    for (size_t i = 0; i < sizeof ending / sizeof ending[0]; i++) {
+        signal(ending[i], SIG_DFL); /* a shell has some ignored; who sends it means it */
+        sigaddset(set, ending[i]);
+    }
+    sigprocmask(SIG_BLOCK, set, NULL);
+}
+
+/* An ephemeral store is there as long as somebody has it open. */
+static void stay(const sigset_t *set) {
+    int got;
+    if (isatty(STDERR_FILENO)) {
+        tool_say("the store is there until this is interrupted, and nobody else has it open");
+    }
+    sigwait(set, &got);
+}
+
 int run_create(const struct args *args) {
     eddy_options options = EDDY_OPTIONS_INIT;
     const char *name;
     eddy_store *store;
+    sigset_t set;
     if (!tool_store_name(args, first_positional(args), &name) ||
         !create_options_of(args, &options)) {
         return EXIT_USAGE;
     }
+    if (args->given[OPT_EPHEMERAL]) {
+        block(&set);
+    }
     int rc = eddy_open(&store, name, &options);
-    if (rc == EDDY_EEXIST && args->given[OPT_IF_MISSING]) {
+    bool there = rc == EDDY_EEXIST && args->given[OPT_IF_MISSING];
+    if (there) {
         options.flags = EDDY_MUST_EXIST; /* is it one that can be used? */
         rc = eddy_open(&store, name, &options);
-        if (rc >= 0) {
-            eddy_close(store);
-            return EXIT_OK;
-        }
     }
     if (rc < 0) {
         return tool_fail(rc);
     }
-    int code = limit_new(args, store);
+    int code = there ? EXIT_OK : limit_new(args, store);
+    if (code == EXIT_OK && args->given[OPT_EPHEMERAL]) {
+        stay(&set);
+    }
     eddy_close(store);
     return code;
 }
@@ -105,8 +132,11 @@ static int list_json(struct listing *listing, const eddy_found *found) {
     out_json_name(out, "name", eddy_str(found->name));
     out_char(out, ',');
     out_json_name(out, "path", eddy_str(found->path));
-    out_printf(out, ",\"bytes\":%llu,\"uid\":%u,\"mode\":\"%04o\",\"modified\":\"%.*s\"}\n",
-               (unsigned long long)found->bytes, found->uid, found->mode & 07777, (int)n, text);
+    out_printf(out,
+               ",\"bytes\":%llu,\"uid\":%u,\"mode\":\"%04o\",\"modified\":\"%.*s\","
+               "\"ephemeral\":%s}\n",
+               (unsigned long long)found->bytes, found->uid, found->mode & 07777, (int)n, text,
+               found->ephemeral ? "true" : "false");
     return out->failed;
 }
 
@@ -122,7 +152,7 @@ static int list_one(void *arg, const eddy_found *found) {
     out_printf(out, "%10s  %04o  %5u  %.*s  ", tool_size(found->bytes, size), found->mode & 07777,
                found->uid, (int)n, text);
     out_text(out, eddy_str(found->name));
-    out_char(out, '\n');
+    out_str(out, found->ephemeral ? "  (ephemeral)\n" : "\n");
     return out->failed;
 }
 

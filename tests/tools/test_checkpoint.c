@@ -1,4 +1,4 @@
-/* eddy checkpoint; retention that waits for one, as info, retain, append and import tell of it. */
+/* eddy checkpoint; retention that waits for one, as info, limits, append and import tell of it. */
 #include "tools/runs.h"
 
 #include <unistd.h>
@@ -136,7 +136,7 @@ Test(checkpoint_tool, an_append_beyond_what_is_held_ends_with_6_and_names_it, .t
 
 Test(checkpoint_tool, an_append_goes_on_when_nothing_holds_any_more, .timeout = 60) {
     const char *ends[] = {"checkpoint view 0", "checkpoint --delete view", "checkpoint view head",
-                          "retain --events 6", "retain --events 0"};
+                          "limits --events 6", "limits --events 0"};
     for (int i = 0; i < 5; i++) {
         SHELL(0, "1 0 offset 6 version 6",
               "export EDDY_STORE=s%d; eddy create --events 5; "
@@ -149,7 +149,7 @@ Test(checkpoint_tool, an_append_goes_on_when_nothing_holds_any_more, .timeout = 
 }
 
 Test(checkpoint_tool, info_and_retain_tell_what_retention_waits_for, .timeout = 60) {
-    const char *commands[] = {"info", "retain"};
+    const char *commands[] = {"info", "limits"};
     make_events(9);
     for (int i = 0; i < 2; i++) {
         SHELL(0, "null\n", "eddy %s -o json | jq -c .waits_for", commands[i]);
@@ -165,23 +165,23 @@ Test(checkpoint_tool, info_and_retain_tell_what_retention_waits_for, .timeout = 
         RUNS(0, "waits_for            checkpoint c at offset 3: ", NULL, commands[i]);
     }
     RUNS(0, "hold", NULL, "checkpoint", "c", "8", "--hold");
-    RUNS(0, "waits_for            checkpoint d at offset 5: ", NULL, "retain");
-    RUNS(0, "would go: 5 events", NULL, "retain", "--events", "2", "--dry-run");
-    RUNS(0, "gone: 5 events", NULL, "retain", "--events", "2");
+    RUNS(0, "waits_for            checkpoint d at offset 5: ", NULL, "limits");
+    RUNS(0, "would go: 5 events", NULL, "limits", "--events", "2", "--dry-run");
+    RUNS(0, "gone: 5 events", NULL, "limits", "--events", "2");
     SHELL(0, "[6,7,8,9]\n", "eddy read -o jsonl | jq -sc 'map(.offset)'");
     RUNS(0, "gone: 2 events", NULL, "truncate", "s", "7"); /* by hand it is not held */
 }
 
 Test(checkpoint_tool, names_of_removed_streams_are_counted, .timeout = 60) {
     SHELL(0, " events in ", "seq 6 | sed 's/.*/{\"stream\":\"s-&\"}/' | eddy import");
-    SHELL(0, "[0,0]\n", "{ eddy info -o json; eddy retain -o json; } | jq -sc 'map(.names)'");
+    SHELL(0, "[0,0]\n", "{ eddy info -o json; eddy limits -o json; } | jq -sc 'map(.names)'");
     RUNS(3, NULL, "no removed one is known", "forget", "t", "--dry-run");
     RUNS(0, "would go: 0 events, 0 streams, 0 names\n", NULL, "forget", "t*", "--dry-run");
     RUNS(0, "gone: 6 events, 6 streams", NULL, "delete", "s-*", "--yes");
-    SHELL(0, "[6,6]\n", "{ eddy info -o json; eddy retain -o json; } | jq -sc 'map(.names)'");
-    RUNS(0, "names                6\nlimits               none\n", NULL, "retain");
-    RUNS(0, "gone: 0 events", NULL, "retain", "--names", "8");
-    RUNS(0, "limit_names          8  (used: 6, 75.0 %)  beyond: the oldest go\n", NULL, "retain");
+    SHELL(0, "[6,6]\n", "{ eddy info -o json; eddy limits -o json; } | jq -sc 'map(.names)'");
+    RUNS(0, "names                6\nlimits               none\n", NULL, "limits");
+    RUNS(0, "gone: 0 events", NULL, "limits", "--names", "8");
+    RUNS(0, "limit_names          8  (used: 6, 75.0 %)  beyond: the oldest go\n", NULL, "limits");
     SHELL(0, "[8,6]\n", "eddy info -o json | jq -c '.limits.names | [.limit, .used]'");
 }
 
@@ -228,7 +228,7 @@ Test(checkpoint_tool, who_may_only_read_sees_checkpoints_and_cannot_set_them, .t
           "chmod 444 $DIR/eddy.default && chmod 755 $DIR && "
           "as() { setpriv --reuid=65534 --regid=65534 --clear-groups $build/eddy \"$@\"; }; "
           "echo $(as checkpoint p -o json | jq -c '[.offset, .lag]') "
-          "$(as retain -o json | jq -r .waits_for.checkpoint) "
+          "$(as limits -o json | jq -r .waits_for.checkpoint) "
           "$(as checkpoint p 3; echo $?) $(as checkpoint --delete p; echo $?); rm -r $build");
     CHECKPOINTS("[[\"p\",2,3,1,true]]");
 }

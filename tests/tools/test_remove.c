@@ -127,7 +127,7 @@ Test(remove_tool, bad_command_lines_are_told_of_and_change_nothing, .timeout = 6
     RUNS(3, NULL, "'c'", "truncate", "c", "1");
     RUNS(3, NULL, "'c'", "delete", "c");
     RUNS(3, NULL, "'c'", "forget", "c");
-    const char *commands[] = {"delete", "forget", "clean", "retain", "maintain", "trim"};
+    const char *commands[] = {"delete", "forget", "clean", "limits", "maintain", "trim"};
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         SHELL(3, "", "eddy -S none %s $(test %s = delete -o %s = forget && echo s)", commands[i],
               commands[i], commands[i]);
@@ -148,7 +148,7 @@ Test(remove_tool, a_full_store_can_be_emptied, .timeout = 60) {
 
 Test(remove_tool, a_reader_says_what_is_gone_and_goes_on, .timeout = 60) {
     make_eleven();
-    RUNS(0, "gone: 8 events", NULL, "retain", "--events", "3");
+    RUNS(0, "gone: 8 events", NULL, "limits", "--events", "3");
     SHELL(0, "[9,10,11]\n", "eddy read -o jsonl | jq -sc 'map(.offset)'");
     RUNS(0, "a-1  5  -  5", NULL, "read");
     RUNS(0, "a-1  5  -  5", NULL, "tail");
@@ -168,7 +168,7 @@ Test(remove_tool, a_follower_that_was_overtaken_goes_on, .timeout = 60) {
     SHELL(0, "[1,2,3,4,5,6,7,8,9,10,11,29,30,31] 10",
           ": >$DIR/out; eddy tail -f --after-offset 0 -c 14 -o jsonl >>$DIR/out 2>$DIR/err & "
           "while test $(wc -l <$DIR/out) -lt 11; do eddy who >/dev/null; done; kill -STOP $!; "
-          "eddy retain --events 3 >/dev/null; "
+          "eddy limits --events 3 >/dev/null; "
           "for i in $(seq 20); do eddy append c $i; done >/dev/null; kill -CONT $!; wait $!; "
           "code=$?; echo $(jq -sc 'map(.offset)' <$DIR/out) $code");
     SHELL(0, "events 12 to 28 are gone", "cat $DIR/err");
@@ -183,7 +183,7 @@ Test(remove_tool, a_follower_accounts_for_every_event_while_others_remove, .time
           "seq 10001 30000 | sed 's/\\(.*\\)\\(..\\)$/{\"stream\":\"s-\\2\",\"data\":\"\\1\"}/' | "
           "eddy import --batch 3 >/dev/null & import=$!; "
           "for i in 1 2 3 4 5 6 7 8; do eddy delete 's-1*' --yes; eddy truncate s-22 $((9 * i)); "
-          "eddy retain --events $((900 * i)); eddy clean --forget; eddy maintain; done "
+          "eddy limits --events $((900 * i)); eddy clean --forget; eddy maintain; done "
           ">/dev/null 2>&1; wait $import; eddy append end x >/dev/null; "
           "while ! grep -q '\"stream\":\"end\"' $DIR/out; do eddy who >/dev/null; done; "
           "kill -INT $tail; wait $tail; "

@@ -242,7 +242,7 @@ Test(tools, facts_and_counters_are_json, .timeout = 60) {
 Test(tools, help_is_short_and_begins_with_examples, .timeout = 60) {
     const char *commands[] = {"create",   "ls",     "info",    "rm",         "import", "append",
                               "read",     "get",    "tail",    "streams",    "stats",  "who",
-                              "truncate", "delete", "forget",  "clean",      "retain", "maintain",
+                              "truncate", "delete", "forget",  "clean",      "limits", "maintain",
                               "trim",     "check",  "version", "checkpoint", "help"};
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         struct run by_flag = run_eddy(commands[i], "--help");
@@ -304,4 +304,19 @@ Test(tools, a_reader_of_a_pipe_that_goes_away_is_no_failure, .timeout = 60) {
                   "eddy %s: %s", commands[i], run.out);
         run_free(&run);
     }
+}
+
+Test(tools, an_ephemeral_store_is_there_as_long_as_its_maker_stays, .timeout = 60) {
+    SHELL(0, "true\n(ephemeral)\ntrue\n0\n3\n",
+          "eddy create jobs --ephemeral & until eddy -S jobs info >/dev/null 2>&1; do sleep 0.02; "
+          "done; "
+          "eddy ls -o jsonl | jq .ephemeral; eddy ls | grep -o '(ephemeral)'; "
+          "eddy info jobs -o json | jq .ephemeral; kill -INT $!; wait $!; echo $?; "
+          "eddy info jobs 2>/dev/null; echo $?");
+    SHELL(0, "1\n0\n",
+          "eddy create jobs --ephemeral & until eddy -S jobs info >/dev/null 2>&1; do sleep 0.02; "
+          "done; "
+          "kill -KILL $!; wait $! 2>/dev/null; ls $EDDY_DIR | wc -l; eddy ls | wc -l");
+    RUNS(0, NULL, NULL, "create", "kept");
+    SHELL(0, "kept false\n", "eddy ls -o jsonl | jq -r '[.name, .ephemeral] | join(\" \")'");
 }

@@ -1,9 +1,9 @@
-/* eddy retain, the limits of create and info, maintain and trim; imports that are refused. */
+/* eddy limits, the limits of create and info, maintain and trim; imports that are refused. */
 #include "tools/runs.h"
 
 #include <unistd.h>
 
-TestSuite(retain_tool, .init = runs_set_up);
+TestSuite(limits_tool, .init = runs_set_up);
 
 /* n events on the streams s-0, s-1, s-2. */
 static void make_events(int n) {
@@ -15,78 +15,78 @@ static void make_events(int n) {
 
 #define LIMITS(list)                                                                               \
     SHELL(0, list "\n",                                                                            \
-          "eddy retain -o json | jq -c '.limits | map_values(if type == \"object\" then "          \
+          "eddy limits -o json | jq -c '.limits | map_values(if type == \"object\" then "          \
           "[.limit, .beyond] else . end) | map(.)'")
 
-Test(retain_tool, a_new_store_has_no_limits, .timeout = 60) {
+Test(limits_tool, a_new_store_has_no_limits, .timeout = 60) {
     RUNS(0, NULL, NULL, "create");
     RUNS(0, "limits               none\nwhen_full            new ones are refused\n", NULL,
-         "retain");
+         "limits");
     LIMITS("[null,null,null,null,null,null,\"refuse\"]");
 }
 
-Test(retain_tool, limits_are_changed_one_by_one, .timeout = 60) {
+Test(limits_tool, limits_are_changed_one_by_one, .timeout = 60) {
     RUNS(0, NULL, NULL, "create");
-    RUNS(0, "gone: 0 events, 0 B, 0 streams\n", NULL, "retain", "--events", "10");
+    RUNS(0, "gone: 0 events, 0 B, 0 streams\n", NULL, "limits", "--events", "10");
     LIMITS("[[10,\"drop\"],null,null,null,null,null,\"refuse\"]");
-    RUNS(0, "gone", NULL, "retain", "--bytes", "64M", "--refuse", "bytes,events");
+    RUNS(0, "gone", NULL, "limits", "--bytes", "64M", "--refuse", "bytes,events");
     LIMITS("[[10,\"refuse\"],[67108864,\"refuse\"],null,null,null,null,\"refuse\"]");
-    RUNS(0, "gone", NULL, "retain", "--events", "20", "--age", "1h30m", "--names", "7");
+    RUNS(0, "gone", NULL, "limits", "--events", "20", "--age", "1h30m", "--names", "7");
     LIMITS("[[20,\"refuse\"],[67108864,\"refuse\"],null,null,[7,\"drop\"],[5400000000000,\"drop\"],"
            "\"refuse\"]");
-    RUNS(0, "gone", NULL, "retain", "--drop", "events,full", "--bytes", "0", "--age", "0");
+    RUNS(0, "gone", NULL, "limits", "--drop", "events,full", "--bytes", "0", "--age", "0");
     LIMITS("[[20,\"drop\"],null,null,null,[7,\"drop\"],null,\"drop\"]");
-    RUNS(0, "gone", NULL, "retain", "--refuse", "full", "--streams", "3", "--stream-events", "2");
+    RUNS(0, "gone", NULL, "limits", "--refuse", "full", "--streams", "3", "--stream-events", "2");
     LIMITS("[[20,\"drop\"],null,[3,\"drop\"],[2,\"drop\"],[7,\"drop\"],null,\"refuse\"]");
-    RUNS(0, "gone", NULL, "retain", "--none", "--streams", "4", "--drop-when-full");
+    RUNS(0, "gone", NULL, "limits", "--none", "--streams", "4", "--drop-when-full");
     LIMITS("[null,null,[4,\"drop\"],null,null,null,\"drop\"]");
-    RUNS(0, "gone", NULL, "retain", "--none");
+    RUNS(0, "gone", NULL, "limits", "--none");
     LIMITS("[null,null,null,null,null,null,\"refuse\"]");
 }
 
-Test(retain_tool, what_was_refused_before_and_is_set_anew_drops_again, .timeout = 60) {
+Test(limits_tool, what_was_refused_before_and_is_set_anew_drops_again, .timeout = 60) {
     RUNS(0, NULL, NULL, "create", "--events", "5", "--refuse", "events");
     LIMITS("[[5,\"refuse\"],null,null,null,null,null,\"refuse\"]");
-    RUNS(0, "gone", NULL, "retain", "--events", "0");
-    RUNS(0, "gone", NULL, "retain", "--events", "6");
+    RUNS(0, "gone", NULL, "limits", "--events", "0");
+    RUNS(0, "gone", NULL, "limits", "--events", "6");
     LIMITS("[[6,\"drop\"],null,null,null,null,null,\"refuse\"]");
 }
 
-Test(retain_tool, durations_and_sizes_are_read_as_people_write_them, .timeout = 60) {
+Test(limits_tool, durations_and_sizes_are_read_as_people_write_them, .timeout = 60) {
     RUNS(0, NULL, NULL, "create");
     const char *durations[][2] = {{"50ms", "50000000"},      {"30s", "30000000000"},
                                   {"5m", "300000000000"},    {"12h", "43200000000000"},
                                   {"7d", "604800000000000"}, {"1w", "604800000000000"},
                                   {"1d2h", "93600000000000"}};
     for (size_t i = 0; i < sizeof durations / sizeof durations[0]; i++) {
-        RUNS(0, "gone", NULL, "retain", "--age", durations[i][0]);
-        SHELL(0, durations[i][1], "eddy retain -o json | jq .limits.age_ns.limit");
+        RUNS(0, "gone", NULL, "limits", "--age", durations[i][0]);
+        SHELL(0, durations[i][1], "eddy limits -o json | jq .limits.age_ns.limit");
     }
-    RUNS(0, "limit_age            1d2h  ", NULL, "retain");
-    RUNS(0, "gone", NULL, "retain", "--bytes", "2G");
-    RUNS(0, "limit_bytes          2.0 GiB  (used: 0, 0.0 %)", NULL, "retain");
+    RUNS(0, "limit_age            1d2h  ", NULL, "limits");
+    RUNS(0, "gone", NULL, "limits", "--bytes", "2G");
+    RUNS(0, "limit_bytes          2.0 GiB  (used: 0, 0.0 %)", NULL, "limits");
     const char *bad[][2] = {{"--age", "7x"},       {"--age", "-5m"},       {"--age", "5"},
                             {"--age", ""},         {"--age", "99999999d"}, {"--bytes", "5Q"},
                             {"--events", "few"},   {"--streams", "-1"},    {"--refuse", "age"},
                             {"--refuse", ""},      {"--drop", "all"},      {"--refuse", "events"},
                             {"--refuse", "bytes,"}};
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
-        RUNS(2, NULL, bad[i][0], "retain", bad[i][0], bad[i][1]);
+        RUNS(2, NULL, bad[i][0], "limits", bad[i][0], bad[i][1]);
     }
-    RUNS(2, NULL, "to refuse and to drop", "retain", "--drop", "full", "--refuse", "full");
-    RUNS(2, NULL, "--dry-run", "retain", "--dry-run");
+    RUNS(2, NULL, "to refuse and to drop", "limits", "--drop", "full", "--refuse", "full");
+    RUNS(2, NULL, "--dry-run", "limits", "--dry-run");
     RUNS(2, NULL, "--refuse", "create", "other", "--refuse", "streams");
     RUNS(3, NULL, "other", "info", "other");
 }
 
-Test(retain_tool, limits_drop_and_the_dry_run_foretells_it, .timeout = 60) {
+Test(limits_tool, limits_drop_and_the_dry_run_foretells_it, .timeout = 60) {
     make_events(30);
     const char *tries[][2] = {{"--events", "20"}, {"--bytes", "500"}, {"--streams", "2"}};
     for (size_t i = 0; i < sizeof tries / sizeof tries[0]; i++) {
         SHELL(0, "true",
-              "eddy retain %s %s --dry-run -o json | jq 'del(.dry_run)' >$DIR/a && "
+              "eddy limits %s %s --dry-run -o json | jq 'del(.dry_run)' >$DIR/a && "
               "test \"$(jq .events <$DIR/a)\" -gt 0 && "
-              "eddy retain %s %s -o json | jq 'del(.dry_run)' >$DIR/b && "
+              "eddy limits %s %s -o json | jq 'del(.dry_run)' >$DIR/b && "
               "cmp $DIR/a $DIR/b && echo true",
               tries[i][0], tries[i][1], tries[i][0], tries[i][1]);
     }
@@ -94,18 +94,18 @@ Test(retain_tool, limits_drop_and_the_dry_run_foretells_it, .timeout = 60) {
     SHELL(0, "2\n", "eddy streams -o jsonl | wc -l");
 }
 
-Test(retain_tool, what_is_appended_beyond_a_limit_makes_the_oldest_go, .timeout = 60) {
+Test(limits_tool, what_is_appended_beyond_a_limit_makes_the_oldest_go, .timeout = 60) {
     RUNS(0, NULL, NULL, "create", "--events", "10", "--stream-events", "2");
     make_events(40);
     SHELL(0, "[35,36,37,38,39,40]\n", "eddy read -o jsonl | jq -sc 'map(.data)'");
-    RUNS(0, "gone", NULL, "retain", "--none", "--events", "4");
+    RUNS(0, "gone", NULL, "limits", "--none", "--events", "4");
     RUNS(0, "offset 41", NULL, "append", "t", "x");
     SHELL(0, "[38,39,40,41]\n", "eddy read -o jsonl | jq -sc 'map(.offset)'");
     SHELL(0, "[4,4,\"drop\"]", "eddy info -o json | jq -c '.limits.events | map(.)'");
     RUNS(0, "limit_events         4  (used: 4, 100.0 %)  beyond: the oldest go", NULL, "info");
 }
 
-Test(retain_tool, an_import_that_passes_a_limit_ends_with_6_and_names_it, .timeout = 60) {
+Test(limits_tool, an_import_that_passes_a_limit_ends_with_6_and_names_it, .timeout = 60) {
     const char *limits[][2] = {
         {"--events", "events"}, {"--streams", "streams"}, {"--stream-events", "stream-events"}};
     for (int i = 0; i < 3; i++) {
@@ -127,18 +127,18 @@ Test(retain_tool, an_import_that_passes_a_limit_ends_with_6_and_names_it, .timeo
     }
 }
 
-Test(retain_tool, age_lets_go_and_maintain_does_it_at_once, .timeout = 60) {
+Test(limits_tool, age_lets_go_and_maintain_does_it_at_once, .timeout = 60) {
     RUNS(0, "offset 1", NULL, "append", "s", "--time", "2000-01-01T00:00:00Z", "old");
     RUNS(0, "offset 2", NULL, "append", "s", "new");
-    RUNS(0, "would go: 1 events, 48 B, 0 streams", NULL, "retain", "--age", "1d", "--dry-run");
-    RUNS(0, "{\"events\":1,\"bytes\":48,\"streams\":0,\"dry_run\":false}", NULL, "retain", "--age",
+    RUNS(0, "would go: 1 events, 48 B, 0 streams", NULL, "limits", "--age", "1d", "--dry-run");
+    RUNS(0, "{\"events\":1,\"bytes\":48,\"streams\":0,\"dry_run\":false}", NULL, "limits", "--age",
          "1d", "-o", "json");
     SHELL(0, "[2]\n", "eddy read -o jsonl | jq -sc 'map(.offset)'");
     SHELL(0, "true", "eddy info -o json | jq '.limits.age_ns.used < 60000000000'");
-    RUNS(0, "would go: 1 events, 40 B", NULL, "retain", "--age", "1ms", "--dry-run");
+    RUNS(0, "would go: 1 events, 40 B", NULL, "limits", "--age", "1ms", "--dry-run");
 }
 
-Test(retain_tool, maintain_and_trim_say_what_was_done, .timeout = 60) {
+Test(limits_tool, maintain_and_trim_say_what_was_done, .timeout = 60) {
     make_events(3000);
     RUNS(0, "gone: ", NULL, "delete", "*", "--yes");
     SHELL(0, "[\"dropped\",\"events\",\"extents\",\"nodes\",\"moved\",\"members\",\"trimmed\"]\n",
@@ -148,7 +148,7 @@ Test(retain_tool, maintain_and_trim_say_what_was_done, .timeout = 60) {
     RUNS(0, "nothing is wrong: 0 events, 0 streams", NULL, "check");
 }
 
-Test(retain_tool, a_dead_process_is_told_of_and_cleared_up_after, .timeout = 60) {
+Test(limits_tool, a_dead_process_is_told_of_and_cleared_up_after, .timeout = 60) {
     make_events(3);
     SHELL(0, "[\"eddy\",true,1]",
           ": >$DIR/out; eddy tail -f -n 100 >>$DIR/out & "
@@ -163,7 +163,7 @@ Test(retain_tool, a_dead_process_is_told_of_and_cleared_up_after, .timeout = 60)
     RUNS(0, NULL, NULL, "who");
 }
 
-Test(retain_tool, who_may_only_read_sees_limits_and_cannot_set_them, .timeout = 60) {
+Test(limits_tool, who_may_only_read_sees_limits_and_cannot_set_them, .timeout = 60) {
     make_events(5);
     if (getuid() != 0) {
         skip_test("needs root, to become somebody else");
@@ -176,7 +176,7 @@ Test(retain_tool, who_may_only_read_sees_limits_and_cannot_set_them, .timeout = 
         "build=$(mktemp -d) && cp $EDDY_BUILD/eddy $build && chmod 755 $build && "
         "chmod 444 $DIR/eddy.default && chmod 755 $DIR && "
         "as() { setpriv --reuid=65534 --regid=65534 --clear-groups $build/eddy \"$@\"; echo $?; }; "
-        "echo $({ as retain; as retain --events 2 --dry-run; as retain --events 2; "
+        "echo $({ as limits; as limits --events 2 --dry-run; as limits --events 2; "
         "as delete s-1; as maintain; } | grep -v '^store'); rm -r $build");
     SHELL(0, "5\n", "eddy info -o json | jq .events");
 }

@@ -68,6 +68,7 @@ void eddy_batch_clear(struct eddy_batch *b) {
     forget_puts(b);
     b->limits = NULL;
     b->enforce = false;
+    b->reset = false;
     b->drop = 0;
     b->names.count = 0;
     if (b->table.count > 0) {

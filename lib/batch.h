@@ -57,7 +57,15 @@ struct eddy_batch_condition {
 };
 
 /* What is to be removed: of a stream as it is before the transaction's events. */
-enum { EDDY_CUT_TRUNCATE, EDDY_CUT_DELETE, EDDY_CUT_EMPTY, EDDY_CUT_LIMIT, EDDY_CUT_FORGET };
+enum {
+    EDDY_CUT_TRUNCATE,
+    EDDY_CUT_DELETE,
+    EDDY_CUT_EMPTY, /* it is removed, if it has no event */
+    EDDY_CUT_LIMIT,
+    EDDY_CUT_FORGET,         /* this and what follows forgets it: */
+    EDDY_CUT_FORGET_REMOVED, /* if it is not there */
+    EDDY_CUT_FORGET_EMPTY    /* if it has no event */
+};
 struct eddy_batch_cut {
     uint32_t stream;
     uint32_t kind;
@@ -121,6 +129,7 @@ struct eddy_batch {
     uint64_t drop;               /* events that are to be dropped at least, with `enforce` */
     bool more;                   /* said by its commit: the limits want more to go */
     bool enforce;                /* drop what the limits let nobody keep, events or not */
+    bool reset;                  /* all events go that are there before it */
     bool open;                   /* the last piece is being filled, with the last part */
 };
 

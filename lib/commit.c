@@ -317,6 +317,9 @@ static int evaluate(const struct eddy_committer *c, struct eddy_batch *b, struct
     }
     t->revision = 0;
     int r = check_conditions(c, b, result);
+    if (r == 0 && b->reset) {
+        r = eddy_cut_all(c->plan, t);
+    }
     if (r == 0 && b->cuts.count > 0) {
         r = eddy_cut_plan(c, b, t);
     }

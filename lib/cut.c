@@ -31,6 +31,20 @@ int eddy_cut_stream(struct eddy_plan *p, struct eddy_shm_stream *d, uint64_t ver
     return r;
 }
 
+int eddy_cut_all(struct eddy_plan *p, struct eddy_attempt *t) {
+    struct eddy_ring_copy *now = &t->after;
+    if (now->floor + 1 == now->next_offset) {
+        return 0;
+    }
+    t->removed += eddy_ring_events(now);
+    t->groups |= UINT64_MAX; /* who follows is told what it has missed */
+    now->floor = now->next_offset - 1;
+    now->floor_bytes = now->bytes_in;
+    now->holes = 0;
+    now->holes_bytes = 0;
+    return eddy_plan_max_seen(p, &p->thread->arena->super->floor, now->floor);
+}
+
 int eddy_cut_remove(struct eddy_plan *p, struct eddy_shm_stream *d, struct eddy_attempt *t) {
     uint64_t version = eddy_view_load(&p->view, &d->version);
     int r = eddy_cut_stream(p, d, version, t);
@@ -59,7 +73,10 @@ static int plan_one(struct eddy_plan *p, struct eddy_batch_stream *s,
     if (cut->kind == EDDY_CUT_TRUNCATE) {
         return eddy_cut_stream(p, d, cut->version < s->base ? cut->version : s->base, t);
     }
-    if (cut->kind == EDDY_CUT_EMPTY) {
+    if (cut->kind == EDDY_CUT_FORGET_REMOVED && s->there) {
+        return 0; /* it was written meanwhile */
+    }
+    if (cut->kind == EDDY_CUT_EMPTY || cut->kind == EDDY_CUT_FORGET_EMPTY) {
         r = eddy_gone_versions(&p->view, d, &gone);
         if (r < 0 || gone < s->base) {
             return r; /* it was written meanwhile */
@@ -69,7 +86,7 @@ static int plan_one(struct eddy_plan *p, struct eddy_batch_stream *s,
         r = eddy_cut_remove(p, d, t);
         s->there = false;
     }
-    return r == 0 && cut->kind == EDDY_CUT_FORGET ? forget(p, s, t) : r;
+    return r == 0 && cut->kind >= EDDY_CUT_FORGET ? forget(p, s, t) : r;
 }
 
 int eddy_cut_plan(const struct eddy_committer *c, struct eddy_batch *b, struct eddy_attempt *t) {

@@ -106,7 +106,7 @@ int64_t eddy_remove_empty(eddy_store *store, eddy_bytes prefix) {
 }
 
 int64_t eddy_forget_removed(eddy_store *store, eddy_bytes prefix) {
-    return many(store, prefix, EDDY_CUT_FORGET);
+    return many(store, prefix, EDDY_CUT_FORGET_REMOVED);
 }
 
 /* ---- limits ---- */

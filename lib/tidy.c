@@ -26,8 +26,8 @@ static bool wanted(const struct eddy_view *v, struct eddy_shm_stream *d,
         return false;
     }
     bool removed = eddy_gone_removed(v, d);
-    if (t->kind == EDDY_CUT_FORGET || removed) {
-        return removed && t->kind == EDDY_CUT_FORGET;
+    if (t->kind == EDDY_CUT_FORGET_REMOVED || removed) {
+        return removed && t->kind >= EDDY_CUT_FORGET;
     }
     uint64_t version = eddy_view_load(v, &d->version);
     return t->kind == EDDY_CUT_LIMIT || (eddy_gone_versions(v, d, &gone) == 0 && gone == version &&
@@ -73,7 +73,7 @@ static int do_names(struct eddy_context *c, const struct name *names, size_t cou
 
 /* As many as the list of a transaction has room for without memory of the store. */
 static size_t at_once(unsigned kind) {
-    return kind == EDDY_CUT_FORGET ? 5 : PAGE;
+    return kind >= EDDY_CUT_FORGET ? 5 : PAGE;
 }
 
 int eddy_tidy_on(struct eddy_context *c, struct eddy_tidy *t, uint64_t most) {

@@ -8,7 +8,7 @@
 /* Going through all streams by their numbers. */
 struct eddy_tidy {
     eddy_bytes prefix; /* of the names of those that are meant */
-    unsigned kind;     /* EDDY_CUT_EMPTY, EDDY_CUT_LIMIT or EDDY_CUT_FORGET */
+    unsigned kind;     /* EDDY_CUT_EMPTY, _LIMIT, _FORGET_REMOVED or _FORGET_EMPTY */
     bool by_floor;   /* EDDY_CUT_EMPTY: only of those that the floor has emptied, not their users */
     uint64_t number; /* the last one that was looked at */
     uint64_t done;   /* streams for which it was done */

@@ -87,7 +87,7 @@ static int forget_names(struct eddy_context *c, uint64_t most) {
     int circles = 0;
     int r = eddy_upkeep_totals(c, &now, &l);
     while (r >= 0 && l.names != 0 && now.names - now.streams > l.names && most > 0 && circles < 2) {
-        struct eddy_tidy t = {.kind = EDDY_CUT_FORGET, .number = c->forgot};
+        struct eddy_tidy t = {.kind = EDDY_CUT_FORGET_REMOVED, .number = c->forgot};
         uint64_t more = now.names - now.streams - l.names;
         r = eddy_tidy_on(c, &t, more < most ? more : most);
         c->forgot = r == 1 ? 0 : t.number;

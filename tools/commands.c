@@ -266,6 +266,18 @@ static const char *const clean_examples[] = {
     NULL,
 };
 
+static const struct option_def reset_options[] = {
+    {OPT_YES, 0, "yes", NULL, NULL, "do it"},
+    {OPT_DRY_RUN, 0, "dry-run", NULL, NULL, "show what would go, and change nothing"},
+    {OPT_OUTPUT, 'o', "output", "FORM", "text|json|jsonl", "text (default) or json"},
+    OPTIONS_END,
+};
+static const char *const reset_examples[] = {
+    "eddy reset orders --dry-run",
+    "eddy reset orders --yes                (offsets go on; limits stay)",
+    NULL,
+};
+
 static const struct option_def limits_options[] = {
     LIMIT_OPTIONS,
     {OPT_DROP, 0, "drop", "LIST", NULL, "at these (also: full) the oldest go (the default)"},
@@ -365,6 +377,8 @@ const struct command cli_commands[] = {
      forget_examples, run_forget},
     {"clean", "removes streams that have no event", "[PREFIX*]", 0, 1, clean_options,
      clean_examples, run_clean},
+    {"reset", "removes all that is in a store", "[STORE]", 0, 1, reset_options, reset_examples,
+     run_reset},
     {"limits", "shows what a store may hold, or sets it", "[STORE]", 0, 1, limits_options,
      limits_examples, run_limits},
     {"checkpoint", "shows how far readers have come, or sets it", "[NAME [OFFSET|head] | PREFIX*]",

@@ -22,6 +22,7 @@ int run_truncate(const struct args *args);
 int run_delete(const struct args *args);
 int run_forget(const struct args *args);
 int run_clean(const struct args *args);
+int run_reset(const struct args *args);
 /* checkpoint.c */
 int run_checkpoint(const struct args *args);
 /* limits.c */

@@ -1,4 +1,4 @@
-/* eddy truncate, delete, forget, clean: what removes events and streams.
+/* eddy truncate, delete, forget, clean, reset: what removes events and streams.
  *
  * A prefix means the streams that are there when the command begins: their names are collected
  * first, so that what was asked about is what goes, and writers that go on make no end of it. Each
@@ -393,4 +393,45 @@ int run_clean(const struct args *args) {
                                     : clean(store, target.name, &removal);
     eddy_close(store);
     return code == EXIT_OK ? removal_print(args, &removal) : code;
+}
+
+/* ---- reset ---- */
+
+static int reset(const struct args *args, eddy_store *store) {
+    struct removal removal = {.what = REMOVAL_STREAMS | REMOVAL_NAMES};
+    eddy_facts facts = {.size = sizeof facts};
+    eddy_result result = {0};
+    unsigned tries = 0;
+    int rc;
+    do {
+        rc = eddy_info(store, &facts);
+    } while (tool_again(rc, &tries));
+    if (rc >= 0 && !args->given[OPT_DRY_RUN]) {
+        rc = eddy_reset(store, &result);
+    }
+    removal.events = args->given[OPT_DRY_RUN] ? facts.events : result.removed;
+    removal.streams = facts.streams;
+    removal.names = facts.names;
+    return rc < 0 ? tool_fail(rc) : removal_print(args, &removal);
+}
+
+/* All that is in it goes, so it wants to be told so, and by a person with the store's name. */
+int run_reset(const struct args *args) {
+    const char *name;
+    eddy_store *store;
+    const char *given = args->positional_count > 0 ? args->positional[0] : NULL;
+    if (!tool_store_name(args, given, &name)) {
+        return EXIT_USAGE;
+    }
+    if (!args->given[OPT_YES] && !args->given[OPT_DRY_RUN]) {
+        return cli_usage(args, "all that is in the store goes, so this wants '--yes' ('--dry-run' "
+                               "shows what would go)");
+    }
+    uint32_t flags = args->given[OPT_DRY_RUN] ? EDDY_READ_ONLY : 0;
+    int code = tool_open(args, name, flags | EDDY_MUST_EXIST, &store);
+    if (code == EXIT_OK) {
+        code = reset(args, store);
+        eddy_close(store);
+    }
+    return code;
 }

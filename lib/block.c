@@ -156,6 +156,36 @@ void eddy_blocks_settle(struct eddy_arena *a, struct eddy_blocks *blocks) {
     }
 }
 
+/* Takes the spare blocks of an extent out of the list, if all of its blocks are among them. */
+static bool take_all_of(const struct eddy_arena *a, struct eddy_blocks_class *c, uint32_t idx,
+                        unsigned class_) {
+    uint32_t all = EDDY_EXTENT_SIZE / (eddy_class_lines(class_) * EDDY_LINE);
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < c->spare_count; i++) {
+        all -= eddy_arena_extent_of(a, c->spare[i]) == idx;
+    }
+    for (uint32_t i = 0; all == 0 && i < c->spare_count; i++) {
+        if (eddy_arena_extent_of(a, c->spare[i]) != idx) {
+            c->spare[kept++] = c->spare[i];
+        }
+    }
+    c->spare_count = all == 0 ? kept : c->spare_count;
+    return all == 0;
+}
+
+void eddy_blocks_thin(struct eddy_arena *a, struct eddy_blocks *blocks) {
+    enum { KEEP = 4 };
+    for (unsigned i = 10; i <= EDDY_CLASS_MAX; i++) {
+        struct eddy_blocks_class *c = &blocks->of[i];
+        for (uint32_t k = c->extent_count; k-- > 0 && c->extent_count > KEEP;) {
+            if (take_all_of(a, c, c->extent[k], i)) {
+                eddy_extent_give(a, c->extent[k], 1);
+                c->extent[k] = c->extent[--c->extent_count];
+            }
+        }
+    }
+}
+
 void eddy_blocks_leave(struct eddy_arena *a, struct eddy_blocks *blocks) {
     for (unsigned i = 1; i <= EDDY_CLASS_MAX; i++) {
         struct eddy_blocks_class *c = &blocks->of[i];

@@ -36,6 +36,9 @@ void eddy_block_link(struct eddy_arena *arena, uint64_t off);
  * then they stay owned, so that a sweep finds every private block in an extent of its dead owner.
  */
 void eddy_blocks_settle(struct eddy_arena *arena, struct eddy_blocks *blocks);
+/* After a commit or none: gives back extents of large blocks that are ours, but for a few. What was taken
+ * for a large entry that came to nothing would else stay ours. */
+void eddy_blocks_thin(struct eddy_arena *arena, struct eddy_blocks *blocks);
 /* Leaves the extents to others; the blocks that were not used are free again. */
 void eddy_blocks_leave(struct eddy_arena *arena, struct eddy_blocks *blocks);
 /* Forgets everything, without touching shared memory. */

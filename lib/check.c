@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "anchor.h"
 #include "error.h"
 #include "gone.h"
 #include "look.h"
@@ -210,7 +211,73 @@ static void check_block(void *arg, uint64_t off, uint64_t state, unsigned class_
                    state_of(&k->now.view, off) == EDDY_LINKED) {
             report(k, "block", "block at byte %llu is linked, but nothing leads to it",
                    (unsigned long long)off);
+        } else if (kind == EDDY_BLOCK_ENTRY && !eddy_key_whole(&k->now.view, off, class_) &&
+                   state_of(&k->now.view, off) == EDDY_LINKED) {
+            report(k, "keys", "the entry at byte %llu has not the bytes that it says it has",
+                   (unsigned long long)off);
         }
+    }
+}
+
+/* ---- keys ---- */
+
+struct snapshots {
+    struct check *check;
+    uint64_t listed; /* in anchors */
+    uint64_t there;
+    uint64_t missing;
+};
+
+/* Are there all that an anchor lists? */
+static int check_anchor(struct snapshots *s, const struct eddy_key *anchor) {
+    const struct eddy_view *v = &s->check->now.view;
+    eddy_bytes stream = eddy_mem(anchor->name, anchor->name_len - EDDY_KEY_NUMBER);
+    struct eddy_room room = {0};
+    int r = eddy_key_payload(v, anchor, &room);
+    size_t count = r < 0 ? 0 : anchor->data_len / 8;
+    s->listed += count;
+    for (size_t i = 0; r >= 0 && i < count; i++) {
+        struct eddy_key_numbered key;
+        struct eddy_key found;
+        eddy_key_number(&key, stream, eddy_anchor_version(&room, i));
+        r = eddy_key_find(v, EDDY_FAMILY_SNAPSHOT, eddy_key_bytes(&key), &found);
+        s->missing += r == 0;
+    }
+    free(room.bytes);
+    return r < 0 ? r : 0;
+}
+
+static int check_snapshot(void *arg, const struct eddy_key *key) {
+    struct snapshots *s = arg;
+    if (key->name_len <= EDDY_KEY_NUMBER) {
+        report(s->check, "keys", "a snapshot's key has %u bytes", key->name_len);
+        return 0;
+    }
+    if (eddy_key_number_of(key->name, key->name_len) == EDDY_ANCHOR) {
+        return check_anchor(s, key);
+    }
+    s->there++;
+    return 0;
+}
+
+/* Are the versions of a stream's snapshots listed, and does the header know what holds retention? */
+static void check_keys(struct check *k) {
+    struct snapshots s = {.check = k};
+    struct eddy_key lowest;
+    int held = eddy_key_holder(&k->now.view, &lowest);
+    int r = eddy_key_each(&k->now.view, EDDY_FAMILY_SNAPSHOT, check_snapshot, &s);
+    if (k->wrong > 0 || !eddy_instant_holds(&k->now, &k->context->thread)) {
+        return; /* it went on meanwhile */
+    }
+    if (held < 0 || r < 0) {
+        report(k, "keys", "%s", eddy_errmsg());
+    } else if (k->now.now.hold != (held == 1 ? lowest.value + 1 : 0)) {
+        report(k, "keys", "retention is held at %llu, but the checkpoints say %llu",
+               (unsigned long long)k->now.now.hold,
+               (unsigned long long)(held == 1 ? lowest.value + 1 : 0));
+    } else if (s.missing != 0 || s.listed != s.there) {
+        report(k, "keys", "%llu snapshots of streams are there, %llu are listed",
+               (unsigned long long)s.there, (unsigned long long)s.listed);
     }
 }
 
@@ -286,6 +353,7 @@ static void check_all(struct check *k) {
     }
     check_events(k);
     check_streams(k);
+    check_keys(k);
 }
 
 int eddy_check(eddy_store *s, void (*fn)(void *arg, const char *room, const char *text),

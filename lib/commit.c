@@ -498,6 +498,7 @@ int eddy_commit(const struct eddy_committer *c, struct eddy_batch *b, int64_t no
         eddy_rcu_enter(&thread->span);
         while ((r = attempt_all(c, b, now_ns, &t, result)) == EDDY_EFULL && c->make_room) {
             eddy_plan_reset(c->plan);
+            eddy_blocks_thin(thread->arena, &thread->blocks);
             eddy_rcu_leave(&thread->span);
             bool again = c->make_room(c->arg);
             eddy_rcu_enter(&thread->span);
@@ -515,6 +516,7 @@ int eddy_commit(const struct eddy_committer *c, struct eddy_batch *b, int64_t no
     }
     if (r != 1) {
         eddy_plan_reset(c->plan);
+        eddy_blocks_thin(thread->arena, &thread->blocks);
         eddy_batch_drop(b, thread);
         if (r < 0) {
             eddy_thread_count(thread,

@@ -11,7 +11,7 @@
 #include "event.h"
 #include "platform.h"
 
-enum { FREE_AT = 64, SPANS_MAX = 64 };
+enum { FREE_AT = 64, FREE_LINES = 4096, SPANS_MAX = 64 };
 
 void eddy_grace_init(struct eddy_grace *g, struct eddy_thread *t) {
     memset(g, 0, sizeof *g);
@@ -27,6 +27,8 @@ void eddy_grace_fini(struct eddy_grace *g) {
     }
     g->blocks = 0;
     g->kept = 0;
+    g->lines = 0;
+    g->kept_lines = 0;
     g->extents = 0;
     /* [grace.R7] relaxed: ours; nothing is retired in our name any more */
     eddy_st_rlx(&g->thread->slot->retiring, 0);
@@ -48,13 +50,23 @@ void eddy_grace_due(struct eddy_arena *a) {
     (void)eddy_add_ar(&a->super->dues, UINT64_C(1));
 }
 
+/* Of a block that we have retired. */
+static uint32_t lines_of(const struct eddy_arena *a, uint64_t off) {
+    /* [grace.R11] relaxed: while one of its blocks is ours, it is an extent of nodes */
+    unsigned class_ =
+        EDDY_INFO_CLASS(eddy_ld_rlx(&eddy_extent_line(a, eddy_arena_extent_of(a, off))->info));
+    return class_ <= EDDY_CLASS_MAX ? eddy_class_lines(class_) : 0;
+}
+
 /* Somebody who is stopped may hold all that we have: the oldest half is left to others, else what was
  * born later, which he does not hold, could never be retired. */
 static void make_room(struct eddy_grace *g) {
     enum { HALF = EDDY_GRACE_BLOCKS / 2 };
     for (uint32_t i = 0; i < HALF; i++) {
+        g->lines -= lines_of(g->thread->arena, g->block[i]);
         eddy_grace_disown(g->thread->arena, g->block[i]);
     }
+    g->kept_lines = g->kept_lines < g->lines ? g->kept_lines : g->lines;
     memmove(g->block, g->block + HALF, (g->blocks - HALF) * sizeof g->block[0]);
     g->blocks -= HALF;
     g->kept = g->kept > HALF ? g->kept - HALF : 0;
@@ -74,6 +86,7 @@ void eddy_grace_room(struct eddy_grace *g) {
 
 void eddy_grace_block(struct eddy_grace *g, uint64_t off) {
     g->block[g->blocks++] = off;
+    g->lines += lines_of(g->thread->arena, off);
 }
 
 bool eddy_grace_fence(struct eddy_arena *a) {
@@ -165,6 +178,7 @@ static void free_blocks(struct eddy_grace *g) {
             g->block[kept++] = g->block[i];
             continue;
         }
+        g->lines -= lines_of(a, g->block[i]);
         /* [grace.C3] acquire: pairs with [prune.P2] */
         eddy_block_free(a, g->block[i], eddy_ld_acq(&b->state));
         g->freed_blocks++;
@@ -172,6 +186,7 @@ static void free_blocks(struct eddy_grace *g) {
     }
     g->blocks = kept;
     g->kept = kept;
+    g->kept_lines = g->lines;
     if (kept == 0) {
         /* [grace.R9] relaxed: ours */
         eddy_st_rlx(&g->thread->slot->retiring, 0);
@@ -337,7 +352,7 @@ void eddy_grace_extent(struct eddy_grace *g, uint32_t idx) {
 /* A fence costs microseconds, and what somebody holds back who is stopped stays for ever: so it is looked
  * at again when as much has come, or, where no more can come, now and then. */
 static bool is_worth_it(struct eddy_grace *g) {
-    return g->blocks >= g->kept + FREE_AT ||
+    return g->blocks >= g->kept + FREE_AT || g->lines >= g->kept_lines + FREE_LINES ||
            (g->blocks == EDDY_GRACE_BLOCKS && ++g->calls >= FREE_AT);
 }
 
@@ -352,6 +367,7 @@ void eddy_grace_free(struct eddy_grace *g, bool now) {
             free_blocks(g);
         }
         g->kept = g->blocks;
+        g->kept_lines = g->lines;
         g->calls = 0;
     }
     if (g->extents > 0) {

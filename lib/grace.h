@@ -18,6 +18,8 @@ struct eddy_grace {
     uint64_t block[EDDY_GRACE_BLOCKS]; /* retired, in the name of this member */
     uint32_t blocks;
     uint32_t kept;                       /* of them, that the last attempt could not free */
+    uint64_t lines;                      /* of memory that they have, of 64 bytes, and */
+    uint64_t kept_lines;                 /* of those that were kept */
     uint32_t calls;                      /* since then, with no room for more */
     uint32_t extent[EDDY_GRACE_EXTENTS]; /* that may have nothing in them any more */
     uint32_t extents;

@@ -137,6 +137,34 @@ int eddy_key_payload(const struct eddy_view *v, const struct eddy_key *key,
     return 0;
 }
 
+bool eddy_key_whole(const struct eddy_view *v, uint64_t off, unsigned class_) {
+    struct eddy_shm_keyed *k = eddy_keyed_at(v->arena, off);
+    if (!k) {
+        return false;
+    }
+    const struct eddy_shm_entry *e = (const struct eddy_shm_entry *)(const void *)k;
+    /* [keys.R7] relaxed: constant since before it was published */
+    uint64_t lengths = eddy_ld_rlx(&e->lengths);
+    uint64_t bytes = (lengths >> 32) + (lengths & UINT32_MAX);
+    uint64_t name_len = eddy_ld_rlx(&k->name_len);
+    uint64_t inside = bytes_inside(name_len, bytes);
+    uint64_t next = eddy_ld_rlx(&e->more);
+    if (bytes > EDDY_STATE_MAX ||
+        sizeof *e + name_len + inside > (uint64_t)eddy_class_lines(class_) * EDDY_LINE) {
+        return false;
+    }
+    for (uint64_t left = bytes - inside; left > 0;) {
+        const struct eddy_shm_more *m = eddy_keyed_more(v->arena, next, off);
+        if (!m) {
+            return false;
+        }
+        /* [keys.R8] relaxed: as above */
+        next = eddy_ld_rlx(&m->next);
+        left -= left < EDDY_MORE_BYTES ? left : EDDY_MORE_BYTES;
+    }
+    return next == 0;
+}
+
 /* Those of one hash. */
 static int each_of_chain(const struct eddy_view *v, uint64_t off,
                          int (*fn)(void *arg, const struct eddy_key *key), void *arg) {

@@ -51,6 +51,8 @@ int eddy_key_find(const struct eddy_view *view, unsigned family, eddy_bytes name
  * the span in which it was found. */
 int eddy_key_payload(const struct eddy_view *view, const struct eddy_key *key,
                      struct eddy_room *room);
+/* Has a linked entry, in a block of a class, the bytes that it says it has? */
+bool eddy_key_whole(const struct eddy_view *view, uint64_t off, unsigned class_);
 /* Calls fn for all entries of a family, in no order, until it gives another value than 0, which is
  * returned. */
 int eddy_key_each(const struct eddy_view *view, unsigned family,

@@ -73,7 +73,34 @@ void judge_read(eddy_store *store, uint64_t upto, struct judge_content *c) {
     eddy_reader_close(reader);
 }
 
-/* The rest of what there is: facts of streams, totals. */
+static int mix_state(void *arg, const eddy_state *s) {
+    struct judge_content *content = arg;
+    const uint64_t numbers[] = {s->version, s->shard, s->revision, (uint64_t)s->time_ns,
+                                (uint64_t)s->recorded_ns};
+    content->entries = mix(content->entries, numbers, sizeof numbers);
+    content->entries = mix(content->entries, s->key.ptr, s->key.len);
+    content->entries = mix(content->entries, s->data.ptr, s->data.len);
+    content->entries = mix(content->entries, s->metadata.ptr, s->metadata.len);
+    return 0;
+}
+
+static int mix_checkpoint(void *arg, const eddy_checkpoint *c) {
+    struct judge_content *content = arg;
+    content->entries = mix(content->entries, c, sizeof *c);
+    return 0;
+}
+
+/* What is under keys. */
+static void read_entries(eddy_store *store, struct judge_content *c) {
+    const eddy_bytes all = eddy_mem(NULL, 0);
+    if (eddy_states(store, all, all, SIZE_MAX, mix_state, c) < 0 ||
+        eddy_checkpoints(store, all, mix_checkpoint, c) < 0 ||
+        eddy_snapshots(store, eddy_str("old"), 0, SIZE_MAX, mix_state, c) < 0) {
+        steps_breach("what is under keys: %s", eddy_errmsg());
+    }
+}
+
+/* The rest of what there is: facts of streams, totals, what is under keys. */
 static void read_facts(eddy_store *store, struct judge_content *c) {
     eddy_facts facts = {.size = sizeof facts};
     CHECK_OK(eddy_info(store, &facts));
@@ -89,6 +116,7 @@ static void read_facts(eddy_store *store, struct judge_content *c) {
         steps_breach("eddy_streams: %s", eddy_errmsg());
     }
     c->head = facts.head;
+    read_entries(store, c);
     if (c->count != facts.streams || c->events != facts.events) {
         steps_breach("%llu streams are listed, %llu counted; %llu events are read, %llu counted",
                      (unsigned long long)c->count, (unsigned long long)facts.streams,
@@ -142,6 +170,20 @@ void judge_held_up(int64_t begun_ns) {
     }
 }
 
+/* A state that is there already, perhaps, and one that is not. */
+static void put_and_get(eddy_store *store, eddy_buffer *buffer, const char *fresh) {
+    const char *keys[] = {"go on", fresh};
+    for (int i = 0; i < 2; i++) {
+        eddy_new_state put = {.data = eddy_str(fresh)};
+        eddy_state got;
+        expect(eddy_state_put(store, eddy_str(keys[i]), EDDY_ANY, &put, NULL) == 0,
+               "a state cannot be put");
+        expect(eddy_state_get(store, eddy_str(keys[i]), buffer, &got) == 0 &&
+                   got.data.len == put.data.len,
+               "what was put is not there");
+    }
+}
+
 /* Streams that were made by going on, in this copy: each copy gets the same ones. */
 static uint64_t number;
 
@@ -169,6 +211,7 @@ void judge_go_on(eddy_store *store) {
         follow_three(reader, buffer, store, head);
     }
     eddy_reader_close(reader);
+    put_and_get(store, buffer, fresh);
     eddy_buffer_destroy(buffer);
     judge_held_up(begun);
 }

@@ -12,8 +12,9 @@ struct judge_content {
     uint64_t streams; /* a digest of their facts */
     uint64_t count;   /* of streams */
     uint64_t totals;
-    uint64_t ops; /* events of type "op" */
-    uint64_t txs; /* transactions that these are of */
+    uint64_t entries; /* a digest of what is under keys */
+    uint64_t ops;     /* events of type "op" */
+    uint64_t txs;     /* transactions that these are of */
 };
 
 /* What of memory must not depend on who died where; when nobody has the store open. */

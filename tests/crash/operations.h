@@ -15,6 +15,8 @@ extern const struct operations operations_large;
 extern const struct operations operations_read;
 extern const struct operations operations_member;
 
+extern const struct operations operations_keyed;
+
 extern const struct operations operations_removal;
 extern const struct operations operations_limit;
 extern const struct operations operations_maintain;

@@ -85,6 +85,11 @@ Test(crash, a_death_at_any_instruction_of_large_things_leaves_all_or_nothing, .t
     walk(&operations_large, "large things");
 }
 
+Test(crash, a_death_at_any_instruction_of_what_is_put_under_a_key_leaves_all_or_nothing,
+     .timeout = 3600) {
+    walk(&operations_keyed, "states, snapshots, checkpoints");
+}
+
 Test(crash, a_death_at_any_instruction_of_a_reader_leaves_nothing, .timeout = 3600) {
     walk(&operations_read, "readers");
 }
@@ -112,9 +117,9 @@ Test(crash, a_death_at_any_instruction_of_a_reader_of_what_goes_leaves_nothing, 
 /* ---- on the store itself ---- */
 
 static const struct operations *const groups[] = {
-    &operations_append, &operations_index,    &operations_large,
-    &operations_read,   &operations_member,   &operations_removal,
-    &operations_limit,  &operations_maintain, &operations_lapse,
+    &operations_append, &operations_index,   &operations_large, &operations_read,
+    &operations_member, &operations_removal, &operations_limit, &operations_maintain,
+    &operations_lapse,  &operations_keyed,
 };
 enum { GROUPS = sizeof groups / sizeof *groups };
 

@@ -526,3 +526,177 @@ Test(api_state, so_they_are_when_all_hashes_collide, .timeout = 60) {
 Test(api_state, large_ones_are_what_a_model_says, .timeout = 60) {
     run_model(0, 100000, 600);
 }
+
+/* ---- memory ---- */
+
+static eddy_facts facts_of(eddy_store *store) {
+    eddy_facts facts = {.size = sizeof facts};
+    must(eddy_info(store, &facts));
+    return facts;
+}
+
+static int put_size(eddy_store *store, const char *key, size_t size, uint64_t seed) {
+    unsigned char *bytes = pattern(seed, size);
+    eddy_new_state s = {.data = eddy_mem(bytes, size), .version = seed};
+    int r = eddy_state_put(store, eddy_str(key), EDDY_ANY, &s, NULL);
+    free(bytes);
+    return r;
+}
+
+static void assert_size(eddy_store *store, const char *key, size_t size, uint64_t seed) {
+    unsigned char *bytes = pattern(seed, size);
+    eddy_state s = get(store, key);
+    cr_assert_eq(s.data.len, size);
+    cr_assert_eq(memcmp(s.data.ptr, bytes, size), 0);
+    free(bytes);
+}
+
+Test(api_state, it_is_of_any_size_up_to_the_limit, .timeout = 60) {
+    const size_t block = EDDY_BLOCK_MAX - sizeof(struct eddy_shm_entry) - 1;
+    const size_t sizes[] = {0,
+                            1,
+                            447,
+                            448,
+                            449,
+                            block - 1,
+                            block,
+                            block + 1,
+                            block + EDDY_MORE_BYTES - 1,
+                            block + EDDY_MORE_BYTES,
+                            block + EDDY_MORE_BYTES + 1,
+                            EDDY_STATE_MAX - 1,
+                            EDDY_STATE_MAX};
+    eddy_store *store = sandbox_anonymous_of(128 * MIB);
+    eddy_store *look = sandbox_again(store, EDDY_READ_ONLY);
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        must(put_size(store, "k", sizes[i], i));
+        assert_size(i % 2 ? look : store, "k", sizes[i], i);
+    }
+    gives(put_size(store, "k", EDDY_STATE_MAX + 1, 1), EDDY_ELIMIT);
+    sandbox_check(store);
+    eddy_close(look);
+    eddy_close(store);
+}
+
+Test(api_state, large_ones_replaced_again_and_again_take_no_memory, .timeout = 60) {
+    enum { TIMES = 60, SIZE = 3 << 20 };
+    eddy_store *store = sandbox_anonymous_of(32 * MIB);
+    must(put_size(store, "k", SIZE, 1));
+    must(put_size(store, "k", SIZE, 2));
+    must(eddy_state_delete(store, eddy_str("k"), EDDY_ANY, NULL));
+    must(eddy_maintain(store, 0, NULL));
+    eddy_facts before = facts_of(store);
+    for (uint64_t i = 0; i < TIMES; i++) {
+        must(put_size(store, "k", SIZE, i));
+        must(put_size(store, "small", 100, i));
+    }
+    assert_size(store, "k", SIZE, TIMES - 1);
+    must(eddy_state_delete(store, eddy_str("k"), EDDY_ANY, NULL));
+    must(eddy_maintain(store, 0, NULL));
+    eddy_facts after = facts_of(store);
+    cr_assert_leq(after.reserved, before.reserved + 4 * MIB, "%llu, were %llu",
+                  (unsigned long long)after.reserved, (unsigned long long)before.reserved);
+    cr_assert_geq(after.free + 4 * EDDY_EXTENT_SIZE, before.free, "%llu bytes, were %llu",
+                  (unsigned long long)after.free, (unsigned long long)before.free);
+    sandbox_check(store);
+    eddy_close(store);
+}
+
+Test(api_state, one_that_does_not_fit_leaves_nothing, .timeout = 60) {
+    eddy_store *store = sandbox_anonymous_of(8 * MIB);
+    must(put_size(store, "k", 1000, 7));
+    must(put_size(store, "l", MIB, 8));
+    uint64_t free_before = facts_of(store).free;
+    gives(put_size(store, "k", 12 * MIB, 1), EDDY_EFULL);
+    eddy_new_state s = {.data = eddy_str("x")};
+    gives(eddy_state_put(store, eddy_str("l"), EDDY_NONE, &s, NULL), EDDY_ECONFLICT);
+    assert_size(store, "k", 1000, 7);
+    assert_size(store, "l", MIB, 8);
+    must(eddy_maintain(store, 0, NULL));
+    cr_assert_geq(facts_of(store).free + 8 * EDDY_EXTENT_SIZE, free_before);
+    for (uint64_t i = 0; i < 50; i++) {
+        must(put_size(store, "l", 2 * MIB, i));
+    }
+    assert_size(store, "l", 2 * MIB, 49);
+    sandbox_check(store);
+    eddy_close(store);
+}
+
+Test(api_state, setting_small_ones_again_and_again_takes_no_memory, .timeout = 60) {
+    enum { TIMES = 30000 };
+    eddy_store *store = sandbox_anonymous_of(16 * MIB);
+    for (uint64_t i = 0; i < TIMES / 10; i++) {
+        must(put_size(store, "k", 100, i));
+        must(snapshot(store, "s", 7, "x"));
+    }
+    must(eddy_maintain(store, 0, NULL));
+    eddy_facts before = facts_of(store);
+    for (uint64_t i = 0; i < TIMES; i++) {
+        must(put_size(store, "k", 100, i));
+        must(snapshot(store, "s", 7, "x"));
+    }
+    must(eddy_maintain(store, 0, NULL));
+    cr_assert_eq(facts_of(store).reserved, before.reserved);
+    cr_assert_geq(facts_of(store).free, before.free);
+    sandbox_check(store);
+    eddy_close(store);
+}
+
+/* ---- damage ---- */
+
+static struct eddy_shm_entry *entry_of(struct eddy_arena *a, const char *key) {
+    struct eddy_span span = {.slot = NULL, .era = &a->super->era};
+    struct eddy_view v = {.arena = a, .span = &span, .overlay = NULL};
+    struct eddy_key found;
+    cr_assert_eq(eddy_key_find(&v, EDDY_FAMILY_STATE, eddy_str(key), &found), 1);
+    return eddy_arena_raw(a, found.off);
+}
+
+/* One word is another: that is found, and all calls end, in an answer or an error. */
+static void plant(struct eddy_arena *a, eddy_store *store, eddy_word *word, uint64_t value) {
+    uint64_t was = eddy_ld_acq(word);
+    struct keys k = {.stop_at = 0};
+    eddy_st_rel(word, value);
+    cr_assert_gt(unit_wrongs(a), 0, "%llx at %llu", (unsigned long long)value,
+                 (unsigned long long)eddy_arena_off(a, word));
+    (void)find(store, "large");
+    (void)eddy_states(store, eddy_str("x"), eddy_str(""), 9, note, &k);
+    (void)put_size(store, "large", 100000, 3);
+    eddy_st_rel(word, was);
+}
+
+Test(api_state, damage_is_found_and_every_call_ends, .timeout = 30) {
+    for (int i = 0; i < 7; i++) {
+        struct eddy_arena *a = unit_store(0);
+        eddy_store *store = unit_handle(a, 0);
+        must(put_size(store, "large", 100000, 1));
+        unit_assert_sound(a);
+        struct eddy_shm_entry *e = entry_of(a, "large");
+        struct eddy_shm_more *m = eddy_arena_raw(a, eddy_ld_acq(&e->more));
+        switch (i) {
+        case 0:
+            plant(a, store, &e->more, 0);
+            break;
+        case 1:
+            plant(a, store, &e->more, eddy_arena_off(a, e));
+            break;
+        case 2:
+            plant(a, store, &e->more, a->cap + EDDY_LINE);
+            break;
+        case 3:
+            plant(a, store, &m->next, eddy_arena_off(a, m)); /* a circle */
+            break;
+        case 4:
+            plant(a, store, &m->owner, eddy_arena_off(a, m));
+            break;
+        case 5:
+            plant(a, store, &e->lengths, UINT64_MAX);
+            break;
+        default:
+            plant(a, store, &e->lengths, UINT64_C(4000000) << 32);
+            break;
+        }
+        eddy_close(store);
+        unit_store_free(a);
+    }
+}

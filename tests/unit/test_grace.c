@@ -197,6 +197,8 @@ Test(grace, a_full_list_leaves_its_oldest_to_others, .timeout = 10) {
     }
     s.r.grace.blocks = EDDY_GRACE_BLOCKS;
     s.r.grace.kept = EDDY_GRACE_BLOCKS;
+    s.r.grace.lines = UINT64_C(1) * EDDY_GRACE_BLOCKS * EDDY_LIMITS_CLASS;
+    s.r.grace.kept_lines = s.r.grace.lines;
     uint64_t dues = eddy_ld_acq(&s.arena->super->dues);
     eddy_rcu_enter(&s.other.thread.span);
     cr_assert_eq(unit_reclaim_block(&s.r, s.block), 0);
@@ -206,6 +208,7 @@ Test(grace, a_full_list_leaves_its_oldest_to_others, .timeout = 10) {
     cr_assert_eq(s.r.grace.block[EDDY_GRACE_BLOCKS / 2], s.block);
     cr_assert_gt(eddy_ld_acq(&s.arena->super->dues), dues);
     s.r.grace.blocks = was;
+    s.r.grace.lines = 0;
     scene_close(&s);
 }
 

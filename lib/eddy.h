@@ -326,11 +326,12 @@ EDDY_API int eddy_tx_truncate(eddy_tx *tx, eddy_bytes stream, uint64_t version);
 EDDY_API int eddy_tx_delete(eddy_tx *tx, eddy_bytes stream);
 EDDY_API int eddy_tx_forget(eddy_tx *tx, eddy_bytes stream);
 
-/* Empties the store: all events go at one instant; then, in further transactions, all streams are
- * forgotten, and all that is kept under keys is deleted. What others write after that instant stays.
- * Limits stay, counters go on, and so do offsets; a stream that is written again begins with version 1.
- * result (may be NULL): result->removed says how many events went. After an error, or a death in the
- * midst of it, the events are gone and some of the rest may be there: call it again. */
+/* Removes all that is there when it is called: all events at one instant; then, in further
+ * transactions, all checkpoints, states and snapshots, and all streams, which are forgotten. What others
+ * write meanwhile stays. Limits stay, counters go on, and so do offsets and revisions; a stream that is
+ * written again begins with version 1. result (may be NULL): result->removed says how many events went.
+ * After an error, or a death in the midst of it, the events are gone and some of the rest may be there:
+ * call it again. */
 EDDY_API int eddy_reset(eddy_store *store, eddy_result *result);
 
 /* ---- limits and retention ------------------------------------------------------------------ */

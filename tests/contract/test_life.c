@@ -30,6 +30,9 @@ static void fill(eddy_store *store) {
         look_append(store, stream);
     }
     CHECK_OK(eddy_checkpoint_put(store, eddy_str("projection"), 17, 0));
+    eddy_new_state state = {.data = eddy_str("what it has come to"), .version = 3};
+    CHECK_OK(eddy_state_put(store, eddy_str("x"), EDDY_ANY, &state, NULL));
+    CHECK_OK(eddy_snapshot_put(store, eddy_str("s-1"), 3, EDDY_ANY, &state, NULL));
     CHECK_OK(eddy_truncate(store, eddy_str("s-0"), EDDY_ANY, 2, NULL));
 }
 
@@ -38,18 +41,31 @@ static int note_name(void *arg, const eddy_stream_facts *facts) {
     return ++*(int *)arg > 100;
 }
 
+/* Of the state and the snapshot: the same. */
+static void check_states(eddy_store *store, int rc) {
+    eddy_buffer *buffer = eddy_buffer_create();
+    eddy_state state = {.size = sizeof state};
+    CHECK_EQ(eddy_state_get(store, eddy_str("x"), buffer, &state), rc);
+    CHECK(rc < 0 || (state.version == 3 && state.data.len == 19 &&
+                     memcmp(state.data.ptr, "what it has come to", 19) == 0));
+    CHECK_EQ(eddy_snapshot_latest(store, eddy_str("s-1"), 0, buffer, &state), rc);
+    CHECK(rc < 0 || state.version == 3);
+    eddy_buffer_destroy(buffer);
+}
+
 /* None of it: not a name, not a number. */
 static void check_empty(eddy_store *store) {
     eddy_facts facts = look_facts(store);
     eddy_checkpoint checkpoint;
     int streams = 0;
+    check_states(store, EDDY_ENOENT);
     CHECK_EQ(facts.head, 0);
     CHECK_EQ(facts.events, 0);
     CHECK_EQ(facts.streams, 0);
     CHECK_EQ(facts.names, 0);
     CHECK_EQ(facts.transactions, 0);
     CHECK_EQ(eddy_streams(store, eddy_str(""), eddy_str(""), 100, note_name, &streams), 0);
-    CHECK_EQ(eddy_checkpoint_get(store, eddy_str("projection"), &checkpoint), EDDY_ENOENT);
+    CHECK_EQ(eddy_checkpoint_get(store, eddy_str("projection"), 0, &checkpoint), EDDY_ENOENT);
 }
 
 /* All of it, at the same offsets and versions; and numbers go on behind it. */
@@ -58,10 +74,11 @@ static void check_full(eddy_store *store) {
     eddy_checkpoint checkpoint;
     eddy_buffer *buffer = eddy_buffer_create();
     eddy_event event;
+    check_states(store, 0);
     CHECK_EQ(facts.head, EVENTS);
     CHECK_EQ(facts.events, EVENTS - 2);
     CHECK_EQ(facts.streams, 7);
-    CHECK_OK(eddy_checkpoint_get(store, eddy_str("projection"), &checkpoint));
+    CHECK_OK(eddy_checkpoint_get(store, eddy_str("projection"), 0, &checkpoint));
     CHECK_EQ(checkpoint.offset, 17);
     CHECK_EQ(eddy_get(store, 1, buffer, &event), EDDY_ENOENT);
     for (uint64_t offset = 9; offset <= EVENTS; offset++) {

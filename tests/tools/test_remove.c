@@ -191,3 +191,20 @@ Test(remove_tool, a_follower_accounts_for_every_event_while_others_remove, .time
           "$DIR/err | while read from to; do seq $from $to; done; } | sort -n >$DIR/all; "
           "echo $(uniq $DIR/all | wc -l) of $(tail -n 1 $DIR/all); eddy check >&2");
 }
+
+Test(remove_tool, a_reset_wants_to_be_meant_and_leaves_nothing, .timeout = 60) {
+    SHELL(0, "",
+          "for i in 1 2 3 4 5; do eddy append s-$((i %% 3)) $i >/dev/null; done; "
+          "eddy checkpoint c 3 >/dev/null; eddy limits --events 100 >/dev/null; "
+          "eddy delete s-0 >/dev/null");
+    RUNS(2, NULL, "--yes", "reset");
+    RUNS(0, "would go: 4 events, 2 streams, 1 names\n", NULL, "reset", "--dry-run");
+    RUNS(0, "gone: 4 events, 2 streams, 1 names\n", NULL, "reset", "--yes");
+    SHELL(0, "[5,0,0,0,{\"limit\":100,\"used\":0,\"beyond\":\"drop\"}]\n",
+          "eddy info -o json | jq -c '[.head, .events, .streams, .names, .limits.events]'");
+    SHELL(0, "0\n", "eddy checkpoint -o jsonl | wc -l");
+    SHELL(0, "6 1\n",
+          "eddy append s-1 again >/dev/null; eddy read -o jsonl | jq -r '\"\\(.offset) "
+          "\\(.version)\"'");
+    RUNS(3, NULL, "nowhere", "reset", "nowhere", "--yes");
+}

@@ -31,6 +31,20 @@ static void fill(eddy_store *store) {
     must(eddy_truncate(store, eddy_str("s-5"), EDDY_ANY, 5, NULL));
     must(eddy_checkpoint_put(store, eddy_str("c"), 7, EDDY_HOLD));
     must(eddy_checkpoint_put(store, eddy_str("d"), 9, 0));
+    for (int i = 0; i < 100; i++) {
+        char key[16];
+        eddy_new_state state = {.data = eddy_str("a state"), .version = 1};
+        snprintf(key, sizeof key, "k-%d", i);
+        must(eddy_state_put(store, eddy_str(key), EDDY_ANY, &state, NULL));
+        must(eddy_snapshot_put(store, eddy_str(i % 2 ? "one" : key), 1 + (uint64_t)i, EDDY_ANY,
+                               &state, NULL));
+    }
+}
+
+static int fail_at_one(void *arg, const eddy_state *state) {
+    (void)arg;
+    cr_assert(false, "'%.*s' is there", (int)state->key.len, (const char *)state->key.ptr);
+    return 1;
 }
 
 Test(api_reset, nothing_is_left_but_numbers_and_limits, .timeout = 60) {
@@ -50,8 +64,11 @@ Test(api_reset, nothing_is_left_but_numbers_and_limits, .timeout = 60) {
         eddy_facts after = facts_of(store);
         cr_assert_eq(after.head, before.head, "offsets go on");
         cr_assert_eq(after.events + after.bytes + after.streams + after.names + after.held, 0);
-        gives(EDDY_ENOENT, eddy_checkpoint_get(store, eddy_str("c"), &checkpoint));
-        gives(EDDY_ENOENT, eddy_checkpoint_get(store, eddy_str("d"), &checkpoint));
+        gives(EDDY_ENOENT, eddy_checkpoint_get(store, eddy_str("c"), 0, &checkpoint));
+        gives(EDDY_ENOENT, eddy_checkpoint_get(store, eddy_str("d"), 0, &checkpoint));
+        gives(0, eddy_states(store, eddy_str(""), eddy_str(""), 10, fail_at_one, NULL));
+        gives(0, eddy_snapshots(store, eddy_str("one"), 0, 10, fail_at_one, NULL));
+        gives(0, eddy_snapshots(store, eddy_str("k-0"), 0, 10, fail_at_one, NULL));
         memset(&limits, 0, sizeof limits);
         limits.size = sizeof limits;
         must(eddy_limits_get(store, &limits));

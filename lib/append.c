@@ -16,7 +16,9 @@ struct direct {
     uint64_t floor;     /* what the store's becomes; 0: it stays */
     eddy_word *offsets; /* slots */
     eddy_word *versions;
-    bool quiet; /* the era was that of the span, behind its publishing */
+    const uint64_t *words; /* the list, if it was planned; NULL: as evaluate() writes it */
+    bool planned;          /* the plan was used, in this try or before */
+    bool quiet;            /* the era was that of the span, behind its publishing */
 };
 
 /* As eddy_view_holds(), for what this thread has looked at before. A block that held in an era is not
@@ -124,6 +126,67 @@ static inline eddy_word *version_slots(const struct eddy_view *v, const struct d
     return version + count - 1 <= EDDY_INLINE_SLOTS ? &d->stream->slot[version - 1] : NULL;
 }
 
+/* The list as the long way makes it, where leaves are missing: as list(). Apart, since it is rare: once
+ * in 32 appends of one event. */
+static __attribute__((noinline)) size_t plan(struct eddy_plan *p, struct direct *d,
+                                             const struct eddy_attempt *t, size_t count) {
+    uint64_t sizes[EDDY_REDO_REFS_MAX];
+    for (size_t i = 0; i < count; i++) {
+        sizes[i] = (i + 1 < count ? d->refs[i + 1] : d->at + d->bytes) - d->refs[i];
+    }
+    struct eddy_shm_super *super = p->thread->arena->super;
+    struct eddy_plan_values refs = {
+        .refs = d->refs, .sum = t->after.bytes_in - d->bytes, .bytes = sizes, .step = 1};
+    struct eddy_plan_values offsets = {
+        .base = t->first_offset, .sum = d->stream_bytes - d->bytes, .bytes = sizes, .step = 1};
+    uint32_t n = (uint32_t)count;
+    eddy_plan_reset(p);
+    d->planned = true;
+    int r = eddy_plan_numbers(p, &super->offsets_root, &p->tail, t->first_offset, n, refs);
+    if (r == 0) {
+        r = eddy_plan_versions(p, d->stream, d->known->hash, d->version - n + 1, n, offsets);
+    }
+    if (r == 0) {
+        r = eddy_plan_max(p, &d->stream->bytes_in, d->stream_bytes);
+    }
+    if (r == 0) {
+        r = eddy_plan_max(p, &d->stream->version, d->version);
+    }
+    if (r == 0 && d->floor != 0) {
+        r = eddy_plan_max(p, &super->floor, d->floor);
+    }
+    if (r < 0 || eddy_plan_finish(p) < 0) {
+        return 0;
+    }
+    d->words = p->sets.at;
+    return p->sets.count;
+}
+
+/* The redo list, all of whose slots are there. Returns its words. */
+static inline size_t list(const struct eddy_arena *a, const struct direct *d,
+                          const struct eddy_attempt *t, size_t count, eddy_word *words) {
+    eddy_word *w = words;
+    /* [append.R1] relaxed: ours until the commit, which releases it */
+    eddy_st_rlx(w++, EDDY_REDO(EDDY_REDO_REFS, count, eddy_arena_off(a, d->offsets)));
+    for (size_t i = 0; i < count; i++) {
+        /* [append.R2] relaxed: as above */
+        eddy_st_rlx(w++, d->refs[i]);
+    }
+    /* [append.R3] relaxed: as above */
+    eddy_st_rlx(w++, EDDY_REDO(EDDY_REDO_RUN, count, eddy_arena_off(a, d->versions)));
+    eddy_st_rlx(w++, t->first_offset);
+    eddy_st_rlx(w++, EDDY_REDO(EDDY_REDO_MAX, 1, eddy_arena_off(a, &d->stream->bytes_in)));
+    eddy_st_rlx(w++, d->stream_bytes);
+    eddy_st_rlx(w++, EDDY_REDO(EDDY_REDO_MAX, 1, eddy_arena_off(a, &d->stream->version)));
+    eddy_st_rlx(w++, d->version);
+    if (__builtin_expect(d->floor != 0, 0)) {
+        /* [append.R4] relaxed: as above */
+        eddy_st_rlx(w++, EDDY_REDO(EDDY_REDO_MAX, 1, eddy_arena_off(a, &a->super->floor)));
+        eddy_st_rlx(w++, d->floor);
+    }
+    return (size_t)(w - words);
+}
+
 /* The head, the totals and the redo list as of the attempt. Returns the words, or 0: not in this
  * way.
  */
@@ -145,9 +208,6 @@ static inline size_t evaluate(struct eddy_plan *p, struct direct *d, int64_t exp
     }
     d->offsets = near_slots(v, d->quiet, &a->super->offsets_root, &p->tail, t->first_offset, count);
     d->versions = version_slots(v, d, base + 1, count);
-    if (!d->offsets || !d->versions) {
-        return 0;
-    }
     unsigned char *head = eddy_arena_raw(a, d->at + d->bytes);
     EDDY_PUT(struct eddy_shm_head, head,
              {
@@ -163,26 +223,7 @@ static inline size_t evaluate(struct eddy_plan *p, struct direct *d, int64_t exp
              {.stream = d->known->desc, .version = base + 1});
     d->version = base + count;
     d->stream_bytes = eddy_view_load(v, &d->stream->bytes_in) + d->bytes;
-    eddy_word *w = words;
-    /* [append.R1] relaxed: ours until the commit, which releases it */
-    eddy_st_rlx(w++, EDDY_REDO(EDDY_REDO_REFS, count, eddy_arena_off(a, d->offsets)));
-    for (size_t i = 0; i < count; i++) {
-        /* [append.R2] relaxed: as above */
-        eddy_st_rlx(w++, d->refs[i]);
-    }
-    /* [append.R3] relaxed: as above */
-    eddy_st_rlx(w++, EDDY_REDO(EDDY_REDO_RUN, count, eddy_arena_off(a, d->versions)));
-    eddy_st_rlx(w++, t->first_offset);
-    eddy_st_rlx(w++, EDDY_REDO(EDDY_REDO_MAX, 1, eddy_arena_off(a, &d->stream->bytes_in)));
-    eddy_st_rlx(w++, d->stream_bytes);
-    eddy_st_rlx(w++, EDDY_REDO(EDDY_REDO_MAX, 1, eddy_arena_off(a, &d->stream->version)));
-    eddy_st_rlx(w++, d->version);
     d->floor = t->after.floor != floor ? t->after.floor : 0;
-    if (__builtin_expect(d->floor != 0, 0)) {
-        /* [append.R4] relaxed: as above */
-        eddy_st_rlx(w++, EDDY_REDO(EDDY_REDO_MAX, 1, eddy_arena_off(a, &a->super->floor)));
-        eddy_st_rlx(w++, d->floor);
-    }
     t->after.next_offset += count;
     t->after.bytes_in += d->bytes;
     t->groups = d->known->groups;
@@ -191,12 +232,18 @@ static inline size_t evaluate(struct eddy_plan *p, struct direct *d, int64_t exp
     result->last_version = base + count;
     result->recorded_ns = t->after.time_ns;
     result->removed = t->removed;
-    return (size_t)(w - words);
+    d->words = NULL;
+    return __builtin_expect(d->offsets && d->versions, 1) ? list(a, d, t, count, words)
+                                                          : plan(p, d, t, count);
 }
 
-/* Applies the list that evaluate() has made. */
-static inline void apply(struct eddy_thread *t, const struct direct *d, size_t count,
+/* Applies the list that evaluate() has made, of n words. */
+static inline void apply(struct eddy_thread *t, const struct direct *d, size_t count, size_t n,
                          const struct eddy_attempt *at) {
+    if (__builtin_expect(d->words != NULL, 0)) {
+        eddy_apply_own(t, at->s, d->words, n, at->groups);
+        return;
+    }
     eddy_rcu_raise(&t->span);
     for (size_t i = 0; i < count; i++) {
         eddy_apply_set(&d->offsets[i], d->refs[i]);
@@ -229,10 +276,19 @@ static inline int commit(struct eddy_plan *p, struct direct *d, int64_t expected
         }
         set_fill(thread, d->at + d->bytes + eddy_event_head_size(1) - thread->cursor.base,
                  thread->cursor.events + (uint32_t)count);
-        if (eddy_commit_try(thread, &t, NULL, n) == 1) {
-            apply(thread, d, count, &t);
+        if (eddy_commit_try(thread, &t, d->words, n) == 1) {
+            apply(thread, d, count, n, &t);
             return 1;
         }
+    }
+}
+
+/* The nodes that a plan has taken: they belong to the structure, or they go back. */
+static __attribute__((noinline)) void settle(struct eddy_plan *p, bool linked) {
+    if (linked) {
+        eddy_plan_done(p);
+    } else {
+        eddy_plan_reset(p);
     }
 }
 
@@ -242,6 +298,7 @@ static inline int append(struct eddy_plan *p, eddy_bytes stream, int64_t expecte
     struct eddy_thread *t = p->thread;
     struct direct d;
     int r = 0;
+    d.planned = false;
     eddy_rcu_enter(&t->span);
     if (find(p, stream, &d) && write_blocks(t, events, count, &d)) {
         uint64_t end = t->cursor.fill + d.bytes + eddy_event_head_size(1);
@@ -252,6 +309,9 @@ static inline int append(struct eddy_plan *p, eddy_bytes stream, int64_t expecte
         } else {
             set_fill(t, t->cursor.fill,
                      t->cursor.events); /* before anything is written over the blocks */
+        }
+        if (__builtin_expect(d.planned, 0)) {
+            settle(p, r == 1 && d.words);
         }
     }
     eddy_rcu_leave(&t->span);

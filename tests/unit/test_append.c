@@ -9,12 +9,11 @@ static int direct(struct unit_member *m, const char *stream, int64_t expected, s
                   size_t data_len) {
     static const unsigned char data[1 << 16];
     eddy_new_event e[16];
-    struct eddy_committer c = {.thread = &m->thread, .directory = m->directory, .plan = &m->plan};
     for (size_t i = 0; i < 16; i++) {
         e[i] = (eddy_new_event){.type = eddy_str(stream), .data = eddy_mem(data, data_len)};
     }
     memset(&m->result, 0, sizeof m->result);
-    return eddy_append_direct(&c, eddy_str(stream), expected, e, count, 2000, &m->result);
+    return eddy_append_direct(&m->plan, eddy_str(stream), expected, e, count, 2000, &m->result);
 }
 
 struct duo {

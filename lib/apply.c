@@ -52,7 +52,7 @@ static inline void act(eddy_word *word, unsigned kind, unsigned count, const uin
         break;
     case EDDY_REDO_SWAP: {
         uint64_t old = operand[0];
-        /* [apply.P3] release: pairs with [view.C1]. */
+        /* [apply.P3] release: pairs with [view.C1], [append.C2]. */
         (void)eddy_cas_rel(word, &old, operand[1]);
         break;
     }

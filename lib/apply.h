@@ -30,7 +30,7 @@ static inline void eddy_apply_run(eddy_word *word, unsigned count, uint64_t base
 }
 
 static inline void eddy_apply_max(eddy_word *word, uint64_t value) {
-    /* [apply.P4] acq_rel: pairs with [view.C1], [reclaim.C3]. Whoever sees the version sees its slots. */
+    /* [apply.P4] acq_rel: pairs with [view.C1], [append.C2], [reclaim.C3]. Whoever sees the version sees its slots. */
     eddy_at_max(word, value);
 }
 

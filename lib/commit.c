@@ -394,10 +394,9 @@ static int list_room(struct eddy_thread *t, unsigned which, uint64_t named, size
 }
 
 /* Writes the list into a buffer that is free to be written, or, if it is long, beside it; named: the
- * list of the last transaction. Apart, so that who has written it at once does not pay for it. */
-static __attribute__((noinline)) int write_list(struct eddy_thread *thread, struct eddy_attempt *t,
-                                                uint64_t named, const uint64_t *words,
-                                                size_t count) {
+ * list of the last transaction. */
+static int write_list(struct eddy_thread *thread, struct eddy_attempt *t, uint64_t named,
+                      const uint64_t *words, size_t count) {
     eddy_word *list = thread->slot->buffer[t->which].list;
     int r = list_room(thread, t->which, named, count);
     if (r < 0) {
@@ -419,18 +418,8 @@ int eddy_commit_try(struct eddy_thread *thread, struct eddy_attempt *t, const ui
                     size_t count) {
     uint64_t named = t->after.list_off;
     t->after.list_off = 0;
-    if (words) {
-        int r = write_list(thread, t, named, words, count);
-        if (r < 0) {
-            return r;
-        }
-    }
-    t->after.seq = t->s;
-    t->after.words = count;
-    t->after.groups = t->groups;
-    eddy_ring_reuse();
-    eddy_ring_write_header(&thread->slot->buffer[t->which].head, &t->after);
-    return eddy_ring_commit(thread->arena, t->s, t->empty, eddy_ring_buffer(thread->idx, t->which));
+    int r = write_list(thread, t, named, words, count);
+    return r < 0 ? r : eddy_commit_written(thread, t, count);
 }
 
 static void answer(const struct eddy_batch *b, const struct eddy_attempt *t, eddy_result *result) {

@@ -71,13 +71,25 @@ static inline int eddy_commit_look(struct eddy_thread *thread, int64_t now_ns,
     return 0;
 }
 
-/* Where a list of at most EDDY_LIST_INLINE words may be written at once, to be committed with words
- * NULL. */
+/* Where a list of at most EDDY_LIST_INLINE words may be written at once. */
 static inline eddy_word *eddy_commit_list(const struct eddy_thread *thread,
-                                          const struct eddy_attempt *attempt) {
+                                          struct eddy_attempt *attempt) {
     eddy_ring_reuse();
+    attempt->after.list_off = 0;
     return thread->slot->buffer[attempt->which].list;
 }
+/* Commits a list of so many words, which is where the attempt wants it: true, and the caller applies
+ * it; false if somebody else was faster. */
+static inline bool eddy_commit_written(const struct eddy_thread *thread, struct eddy_attempt *t,
+                                       size_t count) {
+    t->after.seq = t->s;
+    t->after.words = count;
+    t->after.groups = t->groups;
+    eddy_ring_reuse();
+    eddy_ring_write_header(&thread->slot->buffer[t->which].head, &t->after);
+    return eddy_ring_commit(thread->arena, t->s, t->empty, eddy_ring_buffer(thread->idx, t->which));
+}
+
 /* Writes a list and its header, and commits: 1, and the caller applies it; 0 if somebody else was
  * faster; or an error, if the list needs memory and there is none. */
 int eddy_commit_try(struct eddy_thread *thread, struct eddy_attempt *attempt, const uint64_t *words,

@@ -32,11 +32,15 @@ static inline uint64_t eddy_event_fixed_size(unsigned flags) {
            ((flags & EDDY_EVENT_SHARD) ? 8 : 0);
 }
 
-/* Bytes of the block of an event. */
-static inline uint64_t eddy_event_size(const eddy_new_event *e) {
-    uint64_t bytes = eddy_event_fixed_size(eddy_event_flags(e)) + e->data.len + e->metadata.len +
-                     e->type.len + e->id.len;
+/* Bytes of the block of an event, whose flags are those. */
+static inline uint64_t eddy_event_size_of(const eddy_new_event *e, unsigned flags) {
+    uint64_t bytes =
+        eddy_event_fixed_size(flags) + e->data.len + e->metadata.len + e->type.len + e->id.len;
     return (bytes + 7) & ~UINT64_C(7);
+}
+
+static inline uint64_t eddy_event_size(const eddy_new_event *e) {
+    return eddy_event_size_of(e, eddy_event_flags(e));
 }
 
 /* The bytes at b, which are no more than few. */
@@ -49,9 +53,9 @@ static inline unsigned char *eddy_event_put(unsigned char *at, eddy_bytes b) {
 
 /* Writes the block at `at`, which is ours and has room for its size; the data only if there is a
  * pointer. Returns where the data belongs. */
-static inline void *eddy_event_write(void *at, const eddy_new_event *e, uint64_t size,
-                                     uint16_t index, uint16_t stream, uint16_t step) {
-    unsigned flags = eddy_event_flags(e);
+static inline void *eddy_event_write_flagged(void *at, const eddy_new_event *e, unsigned flags,
+                                             uint64_t size, uint16_t index, uint16_t stream,
+                                             uint16_t step) {
     EDDY_PUT(struct eddy_shm_event, at,
              {
                  .size8 = (uint32_t)(size / 8),
@@ -86,6 +90,11 @@ static inline void *eddy_event_write(void *at, const eddy_new_event *e, uint64_t
         eddy_copy_in(data, e->data.ptr, e->data.len);
     }
     return data;
+}
+
+static inline void *eddy_event_write(void *at, const eddy_new_event *e, uint64_t size,
+                                     uint16_t index, uint16_t stream, uint16_t step) {
+    return eddy_event_write_flagged(at, e, eddy_event_flags(e), size, index, stream, step);
 }
 
 /* Says where the part's head is, in bytes from the start of the extent. */

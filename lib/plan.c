@@ -66,9 +66,22 @@ void eddy_plan_reset(struct eddy_plan *p) {
     clear(p);
 }
 
+static void remember(const struct eddy_arena *a, struct eddy_trie_leaf *near, uint64_t off) {
+    const struct eddy_shm_node *leaf = eddy_arena_raw(a, off);
+    near->off = off;
+    near->tag = eddy_block_tag(a, off);
+    /* [plan.R12] relaxed: constant since before the leaf was linked */
+    near->base = eddy_ld_rlx(&leaf->base);
+    near->era = 0;
+}
+
 void eddy_plan_done(struct eddy_plan *p) {
     for (size_t i = 0; i < p->taken_count; i++) {
-        eddy_block_link(p->thread->arena, p->taken[i].off);
+        const struct eddy_plan_taken *t = &p->taken[i];
+        eddy_block_link(p->thread->arena, t->off);
+        if (t->near) {
+            remember(p->thread->arena, t->near, t->off);
+        }
     }
     if (p->taken_count > 0) {
         eddy_blocks_settle(p->thread->arena, &p->thread->blocks);
@@ -341,12 +354,15 @@ static inline bool is_near(struct eddy_plan *p, const struct eddy_trie_leaf *nea
     return true;
 }
 
-static void remember(struct eddy_plan *p, struct eddy_trie_leaf *near, uint64_t number,
-                     const struct eddy_shm_node *leaf) {
-    near->off = off_of(p, leaf);
-    near->tag = eddy_block_tag(p->thread->arena, near->off);
-    near->base = number & ~(uint64_t)(EDDY_TRIE_SLOTS - 1);
-    near->era = 0;
+/* Remembers the leaf: at once, or, if it was made just now, when it is linked. */
+static void note_near(struct eddy_plan *p, struct eddy_trie_leaf *near,
+                      const struct eddy_shm_node *leaf, bool private) {
+    struct eddy_plan_taken *last = &p->taken[p->taken_count - 1];
+    if (!private) {
+        remember(p->thread->arena, near, off_of(p, leaf));
+    } else if (last->off == off_of(p, leaf)) {
+        last->near = near;
+    }
 }
 
 static int numbers_under(struct eddy_plan *p, eddy_word *root, bool root_private,
@@ -362,8 +378,8 @@ static int numbers_under(struct eddy_plan *p, eddy_word *root, bool root_private
             if (r < 0) {
                 return r;
             }
-            if (!private && near) {
-                remember(p, near, number, leaf);
+            if (near) {
+                note_near(p, near, leaf, private);
             }
         }
         int r = fill_slots(p, &leaf->slot[at], private, n, &v);

@@ -20,6 +20,7 @@ struct eddy_plan_words {
 struct eddy_plan_taken {
     uint64_t off;
     unsigned class_;
+    struct eddy_trie_leaf *near; /* where it is remembered, once it is linked; NULL: nowhere */
 };
 
 /* A stream that this thread has written to before: where its descriptor was, and the leaf of its

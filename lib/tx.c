@@ -4,28 +4,10 @@
 
 #include <stdlib.h>
 
-#include "append.h"
 #include "error.h"
 #include "upkeep.h"
 
-static int refuse_event(const eddy_new_event *e, bool with_data);
-
-/* Both limits at once: none of the numbers has a bit above them. */
-static_assert(EDDY_TYPE_MAX == EDDY_ID_MAX, "one comparison");
-static_assert((EDDY_EVENT_MAX & (EDDY_EVENT_MAX - 1)) == 0, "a power of two");
-
-static inline int check_event(const eddy_new_event *e, bool with_data) {
-    bool fine = (e->type.len | e->id.len) < EDDY_TYPE_MAX &&
-                (e->data.len | e->metadata.len) < EDDY_EVENT_MAX / 2 &&
-                (e->flags & ~EDDY_TIME_GIVEN) == 0 && e->reserved == 0 &&
-                (!e->type.len || e->type.ptr) && (!e->id.len || e->id.ptr) &&
-                (!e->metadata.len || e->metadata.ptr) &&
-                (!with_data || !e->data.len || e->data.ptr);
-    return __builtin_expect(fine, 1) ? 0 : refuse_event(e, with_data);
-}
-
-/* What is wrong with an event, if anything is. */
-static int refuse_event(const eddy_new_event *e, bool with_data) {
+int eddy_tx_refuse_event(const eddy_new_event *e, bool with_data) {
     if (e->type.len > EDDY_TYPE_MAX || e->id.len > EDDY_ID_MAX) {
         return eddy_error_set(EDDY_EINVAL,
                               "an event with a type of %zu bytes (at most %u) and an id of %zu (at "
@@ -49,28 +31,10 @@ static int refuse_event(const eddy_new_event *e, bool with_data) {
     return 0;
 }
 
-static inline void clear_result(eddy_result *r) {
-    r->first_offset = 0;
-    r->last_offset = 0;
-    r->last_version = 0;
-    r->recorded_ns = 0;
-    r->removed = 0;
-    r->condition = 0;
-    r->stream_len = 0;
-    r->expected = 0;
-    r->actual = 0;
-    r->stream[0] = 0;
-    r->revision = 0;
-}
-
-void eddy_tx_clear_result(eddy_result *result) {
-    clear_result(result);
-}
-
 /* A try that was lost has left its offsets there; an error has none. */
-static inline int refused(int r, eddy_result *result) {
+static int refused(int r, eddy_result *result) {
     if (r != EDDY_ECONFLICT) {
-        clear_result(result);
+        eddy_tx_clear_result(result);
     }
     return r;
 }
@@ -119,25 +83,13 @@ static int check_count(size_t count) {
     return 0;
 }
 
-static inline int check_append(eddy_bytes stream, int64_t expected, const eddy_new_event *events,
-                               size_t count) {
-    if (__builtin_expect(stream.len - 1 >= EDDY_STREAM_MAX || !stream.ptr ||
-                             expected < EDDY_EXISTS || count > EDDY_TX_EVENTS_MAX,
-                         0)) {
-        int r = eddy_store_check_name(stream);
-        r = r < 0 ? r : check_expected(expected);
-        return r < 0 ? r : check_count(count);
-    }
-    for (size_t i = 0; i < count; i++) {
-        int r = check_event(&events[i], true);
-        if (r < 0) {
-            return r;
-        }
-    }
-    return 0;
+int eddy_tx_refuse_append(eddy_bytes stream, int64_t expected, size_t count) {
+    int r = eddy_store_check_name(stream);
+    r = r < 0 ? r : check_expected(expected);
+    return r < 0 ? r : check_count(count);
 }
 
-/* An append as a batch: the general way. */
+/* An append as a batch. */
 static int append_batch(struct eddy_context *c, eddy_bytes stream, int64_t expected,
                         const eddy_new_event *events, size_t count, int64_t now,
                         eddy_result *result) {
@@ -152,33 +104,11 @@ static int append_batch(struct eddy_context *c, eddy_bytes stream, int64_t expec
     return r;
 }
 
-int eddy_append(eddy_store *store, eddy_bytes stream, int64_t expected,
-                const eddy_new_event *events, size_t count, eddy_result *result) {
-    struct eddy_context *c;
-    eddy_result own;
-    result = result ? result : &own;
-    clear_result(result);
-    int r = eddy_store_writer(store, &c);
-    if (r == 0) {
-        r = check_append(stream, expected, events, count);
-    }
-    if (r < 0 || count == 0) {
-        return r;
-    }
-    struct eddy_committer committer = {
-        .thread = &c->thread, .directory = store->directory, .plan = &c->plan};
-    int64_t now = eddy_store_now(store);
-    r = eddy_append_direct(&committer, stream, expected, events, count, now, result);
-    if (r > 0) {
-        if (__builtin_expect(result->removed != 0, 0)) {
-            eddy_upkeep_dropped(c, result->removed);
-        }
-        return 0;
-    }
-    if (r < 0) {
-        return refused(r, result);
-    }
+int eddy_tx_append_once(struct eddy_context *c, eddy_bytes stream, int64_t expected,
+                        const eddy_new_event *events, size_t count, int64_t now,
+                        eddy_result *result) {
     struct eddy_upkeep_wait wait = {0};
+    int r;
     do {
         r = append_batch(c, stream, expected, events, count, now, result);
     } while (r == EDDY_EFULL && eddy_upkeep_make_room(c, &wait));
@@ -231,7 +161,7 @@ static int append(eddy_tx *tx, eddy_bytes stream, const eddy_new_event *event, v
         r = eddy_store_check_name(stream);
     }
     if (r == 0) {
-        r = check_event(event, data == NULL);
+        r = eddy_tx_check_event(event, data == NULL);
     }
     if (r < 0) {
         return r;
@@ -309,7 +239,7 @@ int eddy_tx_commit(eddy_tx *tx, eddy_result *result) {
     struct eddy_context *c;
     eddy_result own;
     result = result ? result : &own;
-    clear_result(result);
+    eddy_tx_clear_result(result);
     int r = enter(tx, &c);
     if (r < 0) {
         return r;

@@ -51,6 +51,14 @@ static void prepare_14(struct steps_stage *s) {
     operations_set_up(s->store, "old", 14);
 }
 
+static void prepare_11(struct steps_stage *s) {
+    operations_set_up(s->store, "old", 11);
+}
+
+static void prepare_76(struct steps_stage *s) {
+    operations_set_up(s->store, "old", 76);
+}
+
 static void prepare_78(struct steps_stage *s) {
     operations_set_up(s->store, "old", 78);
 }
@@ -58,6 +66,11 @@ static void prepare_78(struct steps_stage *s) {
 static void prepare_63(struct steps_stage *s) {
     operations_set_up(s->store, "old", 3);
     operations_set_up(s->store, "other", 60);
+}
+
+static void prepare_124(struct steps_stage *s) {
+    operations_set_up(s->store, "old", 3);
+    operations_set_up(s->store, "other", 121);
 }
 
 static void prepare_4095(struct steps_stage *s) {
@@ -268,6 +281,21 @@ static const struct steps_op index_ops[] = {
      .events = 1},
     {.name = "offset 64: the second leaf", .prepare = prepare_63, .act = act_old, .events = 1},
     {.name = "offsets 64 to 66", .prepare = prepare_63, .act = act_three, .events = 3},
+    {.name = "versions 14 to 16, directly",
+     .prepare = prepare_11,
+     .ready = ready_warm,
+     .act = act_three,
+     .events = 3},
+    {.name = "version 79, directly",
+     .prepare = prepare_76,
+     .ready = ready_warm,
+     .act = act_old,
+     .events = 1},
+    {.name = "offsets 127 to 129, directly",
+     .prepare = prepare_124,
+     .ready = ready_warm,
+     .act = act_three,
+     .events = 3},
     {.name = "offset 4096: a taller root", .prepare = prepare_4095, .act = act_old, .events = 1},
     {.name = "a name in the same cell",
      .prepare = prepare_twin_12,

@@ -49,7 +49,7 @@ static void check_empty(eddy_store *store) {
     CHECK_EQ(facts.names, 0);
     CHECK_EQ(facts.transactions, 0);
     CHECK_EQ(eddy_streams(store, eddy_str(""), eddy_str(""), 100, note_name, &streams), 0);
-    CHECK_EQ(eddy_checkpoint_get(store, eddy_str("projection"), &checkpoint), EDDY_ENOENT);
+    CHECK_EQ(eddy_checkpoint_get(store, eddy_str("projection"), 0, &checkpoint), EDDY_ENOENT);
 }
 
 /* All of it, at the same offsets and versions; and numbers go on behind it. */
@@ -61,7 +61,7 @@ static void check_full(eddy_store *store) {
     CHECK_EQ(facts.head, EVENTS);
     CHECK_EQ(facts.events, EVENTS - 2);
     CHECK_EQ(facts.streams, 7);
-    CHECK_OK(eddy_checkpoint_get(store, eddy_str("projection"), &checkpoint));
+    CHECK_OK(eddy_checkpoint_get(store, eddy_str("projection"), 0, &checkpoint));
     CHECK_EQ(checkpoint.offset, 17);
     CHECK_EQ(eddy_get(store, 1, buffer, &event), EDDY_ENOENT);
     for (uint64_t offset = 9; offset <= EVENTS; offset++) {

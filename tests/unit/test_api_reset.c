@@ -50,8 +50,8 @@ Test(api_reset, nothing_is_left_but_numbers_and_limits, .timeout = 60) {
         eddy_facts after = facts_of(store);
         cr_assert_eq(after.head, before.head, "offsets go on");
         cr_assert_eq(after.events + after.bytes + after.streams + after.names + after.held, 0);
-        gives(EDDY_ENOENT, eddy_checkpoint_get(store, eddy_str("c"), &checkpoint));
-        gives(EDDY_ENOENT, eddy_checkpoint_get(store, eddy_str("d"), &checkpoint));
+        gives(EDDY_ENOENT, eddy_checkpoint_get(store, eddy_str("c"), 0, &checkpoint));
+        gives(EDDY_ENOENT, eddy_checkpoint_get(store, eddy_str("d"), 0, &checkpoint));
         memset(&limits, 0, sizeof limits);
         limits.size = sizeof limits;
         must(eddy_limits_get(store, &limits));

@@ -157,8 +157,7 @@ int eddy_apply_help(struct eddy_thread *t, uint64_t *seq, uint64_t *empty) {
     }
 }
 
-void eddy_apply_own(struct eddy_thread *t, uint64_t seq, const uint64_t *words, size_t count,
-                    uint64_t groups) {
+void eddy_apply_words(struct eddy_thread *t, const uint64_t *words, size_t count) {
     struct eddy_arena *a = t->arena;
     eddy_rcu_raise(&t->span);
     for (size_t i = 0; i < count;) {
@@ -167,5 +166,10 @@ void eddy_apply_own(struct eddy_thread *t, uint64_t seq, const uint64_t *words, 
         act(eddy_arena_raw(a, EDDY_REDO_OFF(words[i])), kind, n, &words[i + 1]);
         i += 1 + operands_of(kind, n);
     }
+}
+
+void eddy_apply_own(struct eddy_thread *t, uint64_t seq, const uint64_t *words, size_t count,
+                    uint64_t groups) {
+    eddy_apply_words(t, words, count);
     eddy_apply_end(t, seq, groups);
 }

@@ -48,6 +48,8 @@ static inline void eddy_apply_end(struct eddy_thread *thread, uint64_t seq, uint
  * its value: the log is exactly [0, *seq) at that instant, and the indexes show it. The caller is
  * inside its span. 0, or EDDY_ECORRUPT. */
 int eddy_apply_help(struct eddy_thread *thread, uint64_t *seq, uint64_t *empty);
+/* Acts on a list of the caller's own. Inside the span. */
+void eddy_apply_words(struct eddy_thread *thread, const uint64_t *words, size_t count);
 /* Applies the caller's own transaction, which it has just committed at seq, from its own copy. */
 void eddy_apply_own(struct eddy_thread *thread, uint64_t seq, const uint64_t *words, size_t count,
                     uint64_t groups);

@@ -183,6 +183,29 @@ static void know_name(struct eddy_arena *a, const char *path) {
     }
 }
 
+int eddy_arena_publish(struct eddy_arena *a, bool replace) {
+    if (!replace) {
+        int r = eddy_platform_publish(a->fd, a->path);
+        if (r == 0 && a->ephemeral) {
+            know_name(a, a->path);
+        }
+        return r < 0 ? eddy_arena_error(r, "link", a->path) : 0;
+    }
+    char *beside = eddy_platform_beside(a->path);
+    if (!beside) {
+        return eddy_error_set(EDDY_ENOMEM, "no memory for a path");
+    }
+    int r = eddy_platform_publish(a->fd, beside);
+    if (r == 0) {
+        r = eddy_platform_rename(beside, a->path);
+        if (r < 0) {
+            (void)unlink(beside);
+        }
+    }
+    free(beside);
+    return r < 0 ? eddy_arena_error(r, "rename", a->path) : 0;
+}
+
 static int create_in(struct eddy_arena *a, const char *path, const struct eddy_shm_super *plan,
                      const struct eddy_arena_options *o) {
     void *base = NULL;
@@ -212,23 +235,10 @@ static int create_in(struct eddy_arena *a, const char *path, const struct eddy_s
         }
     }
     if (path) {
-        r = eddy_platform_publish(a->fd, path);
-        if (r == 0 && a->ephemeral) {
-            know_name(a, path);
-        }
-        return r < 0 ? eddy_arena_error(r, "link", path) : 0;
+        return o->unnamed ? 0 : eddy_arena_publish(a, false);
     }
     r = eddy_platform_seal(a->fd);
     return r < 0 ? eddy_arena_error(r, "seal", shown(a)) : 0;
-}
-
-static char *parent_of(const char *path) {
-    const char *slash = strrchr(path, '/');
-    size_t n = slash ? (size_t)(slash - path) : 0;
-    if (!slash) {
-        return strdup(".");
-    }
-    return n == 0 ? strdup("/") : strndup(path, n);
 }
 
 int eddy_arena_create(struct eddy_arena *a, const char *path, const struct eddy_arena_options *o) {
@@ -245,7 +255,7 @@ int eddy_arena_create(struct eddy_arena *a, const char *path, const struct eddy_
                               (unsigned long long)plan.states_off);
     }
     if (path) {
-        char *dir = parent_of(path);
+        char *dir = eddy_platform_parent(path);
         if (!dir) {
             return eddy_error_set(EDDY_ENOMEM, "no memory for a path");
         }

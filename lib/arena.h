@@ -61,12 +61,16 @@ struct eddy_arena_options {
     uint64_t reserve;   /* bytes to reserve at once */
     uint32_t hash_keep; /* bits of a name's hash to use, for tests of collisions; 0: all */
     bool ephemeral;     /* it ends with the last who has it open: see life.h */
+    bool unnamed;       /* it gets its path later, by eddy_arena_publish() */
 };
 
 /* Makes a store and gives it the path when it is whole (NULL: a memfd). EDDY_EEXIST if the path is
  * taken. On failure nothing remains. */
 int eddy_arena_create(struct eddy_arena *arena, const char *path,
                       const struct eddy_arena_options *options);
+/* Gives it its path, or the place of what has that, at one instant. 0, EDDY_EEXIST (without replace),
+ * or another error. */
+int eddy_arena_publish(struct eddy_arena *arena, bool replace);
 /* Opens the store at path (an ephemeral one that nobody has open is none: EDDY_ENOENT), or, if path is NULL, of a descriptor, which is not taken over. */
 int eddy_arena_open(struct eddy_arena *arena, const char *path, int fd, bool read_only);
 void eddy_arena_close(struct eddy_arena *arena);

@@ -77,6 +77,8 @@ void eddy_batch_clear(struct eddy_batch *b) {
     }
     b->bytes = 0;
     b->open = false;
+    b->tx_before = 0;
+    b->tx_count = 0;
 }
 
 /* ---- streams ---- */
@@ -504,10 +506,10 @@ void eddy_batch_write_heads(struct eddy_batch *b, struct eddy_arena *a, uint64_t
                      .size = (uint32_t)eddy_event_head_size(part->streams),
                      .kind = EDDY_BLOCK_HEAD,
                      .streams = (uint16_t)part->streams,
-                     .tx_offset = first_offset,
+                     .tx_offset = first_offset - b->tx_before,
                      .recorded_ns = recorded_ns,
-                     .first = part->first,
-                     .tx_count = b->events.count,
+                     .first = part->first + b->tx_before,
+                     .tx_count = b->tx_count ? b->tx_count : b->events.count,
                  });
         at += sizeof(struct eddy_shm_head);
         for (uint32_t k = 0; k < part->streams; k++) {

@@ -131,6 +131,9 @@ struct eddy_batch {
     bool enforce;                /* drop what the limits let nobody keep, events or not */
     bool reset;                  /* all events go that are there before it */
     bool open;                   /* the last piece is being filled, with the last part */
+    /* Of a transaction of which this is a part that is written again: */
+    uint32_t tx_before; /* its events before these */
+    uint32_t tx_count;  /* all its events; 0: these are all */
 };
 
 void eddy_batch_init(struct eddy_batch *batch);

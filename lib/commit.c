@@ -290,9 +290,8 @@ static int plan_versions(const struct eddy_committer *c, struct eddy_batch *b,
     return 0;
 }
 
-/* What its events need in the indexes. */
-static int plan_events(const struct eddy_committer *c, struct eddy_batch *b,
-                       struct eddy_attempt *t) {
+int eddy_commit_plan_events(const struct eddy_committer *c, struct eddy_batch *b,
+                            struct eddy_attempt *t) {
     uint64_t first = t->first_offset;
     int r = plan_offsets(c, b, first, t->after.bytes_in);
     t->after.next_offset += b->events.count;
@@ -333,7 +332,7 @@ static int evaluate(const struct eddy_committer *c, struct eddy_batch *b, struct
         r = eddy_retain_plan(c, b, t);
     }
     if (r == 0 && b->events.count > 0) {
-        r = plan_events(c, b, t);
+        r = eddy_commit_plan_events(c, b, t);
     }
     if (r == 0) {
         r = eddy_plan_finish(c->plan);

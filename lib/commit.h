@@ -95,6 +95,11 @@ static inline bool eddy_commit_written(const struct eddy_thread *thread, struct 
 int eddy_commit_try(struct eddy_thread *thread, struct eddy_attempt *attempt, const uint64_t *words,
                     size_t count);
 
+/* Plans what the batch's events need in the indexes, as of an attempt that says which offsets they get,
+ * streams being found, with their versions before. 0 or an error. */
+int eddy_commit_plan_events(const struct eddy_committer *committer, struct eddy_batch *batch,
+                            struct eddy_attempt *attempt);
+
 /* Does a stream at version `actual` that is there, or not, meet the expectation? One that was
  * removed is a new stream to who expects none, and still at its version to who names that. */
 static inline bool eddy_commit_holds(int64_t expected, uint64_t actual, bool there) {

@@ -492,6 +492,68 @@ EDDY_API int eddy_maintain(eddy_store *store, uint32_t flags, eddy_maintained *d
 EDDY_API int eddy_maintain_start(eddy_store *store, int64_t interval_ns, uint32_t flags);
 EDDY_API int eddy_maintain_stop(eddy_store *store);
 
+/* ---- snapshots of a store ------------------------------------------------------------------- */
+
+/* A snapshot is a file that holds a whole store as it was at one instant: events with their offsets,
+ * versions, times, ids and transactions, streams (also names of removed ones, and what was removed of
+ * each), checkpoints, limits. It is taken while others go on, and restored as a new store that goes on
+ * where the old one was. Each byte of it is under a checksum. It does not depend on the layout of the
+ * memory. lib/FORMAT.md has the format. */
+typedef struct eddy_snapshot_options {
+    uint32_t size;     /* sizeof(eddy_snapshot_options) */
+    uint32_t flags;    /* must be 0 */
+    uint32_t mode;     /* permission bits of the file, but for those of the umask if its file system
+                          has no unnamed files; default 0600 */
+    uint32_t reserved; /* must be 0 */
+} eddy_snapshot_options;
+
+typedef struct eddy_snapshot_facts {
+    uint32_t size; /* set by the caller: sizeof(eddy_snapshot_facts) */
+    uint32_t format;
+    uint64_t bytes;        /* of the file */
+    uint64_t head;         /* the store's last offset at the instant */
+    uint64_t events;       /* in it */
+    uint64_t event_bytes;  /* of memory, by these */
+    uint64_t streams;      /* in it, also those that were removed and are still known */
+    uint64_t entries;      /* checkpoints and whatever else stands under a key */
+    uint64_t transactions; /* of the store until the instant */
+    int64_t recorded_ns;   /* of the last of them */
+    int64_t taken_ns;      /* when the snapshot was begun */
+    int64_t created_ns;    /* when its store was made */
+    uint64_t store_id;     /* tells stores of one name apart */
+    uint64_t cap;          /* of the store */
+} eddy_snapshot_facts;
+
+/* Writes the store, as it is at one instant of this call, into a file. The file is written beside the
+ * path and put into its place when it is whole and on the disk (fsync of file and directory): a
+ * reader of the path, a crash, kill -9 meet the old file or the new one. What stands at the path before
+ * must be a snapshot, or empty (else EDDY_EEXIST). Nobody waits for it, and it waits for nobody; memory
+ * of this process is needed for a bit for each stream and for the entries. What is removed, by hand or by
+ * limits, between the instant and the end of the call is not in the file, or is not there when it is
+ * restored: events are not held back for a snapshot. options and facts may be NULL. Blocks on the disk.
+ * Errors: EDDY_EINVAL, EDDY_EEXIST, EDDY_ENOENT (no such directory), EDDY_EACCESS, EDDY_EFULL,
+ * EDDY_EREADONLY, EDDY_EAGAIN (entries change too fast), EDDY_ECLOSED, EDDY_ECORRUPT, EDDY_ENOMEM,
+ * EDDY_ESYS; nothing is left of it then, and the file that was there stays. */
+EDDY_API int eddy_snapshot_write(eddy_store *store, const char *path,
+                                 const eddy_snapshot_options *options, eddy_snapshot_facts *facts);
+
+/* Reads all of a snapshot and checks it. facts may be NULL. Errors: EDDY_ENOENT, EDDY_ENOTSTORE (it is
+ * no snapshot), EDDY_ELAYOUT (of another version of the format), EDDY_ECORRUPT (torn, cut short,
+ * damaged), EDDY_EACCESS, EDDY_ENOMEM, EDDY_ESYS; eddy_errmsg() names file, byte and cause. */
+EDDY_API int eddy_snapshot_verify(const char *path, eddy_snapshot_facts *facts);
+
+#define EDDY_REPLACE                                                                               \
+    0x1000u /* restore: put it in the place of the store of that name, at one instant; \
+                                who has that one open keeps it */
+
+/* Makes a store from a snapshot: the same events at the same offsets, and so on; what was removed is not
+ * there. It is made aside, checked as by eddy_check(), and gets its name when it is whole: a restore that
+ * fails or dies leaves nothing. `name` as in eddy_open(), but for fd and pid forms. options may be
+ * NULL: cap, members and threads are those of the store that was written, unless given; of the flags only
+ * EDDY_REPLACE is allowed. The store is not opened. Errors: those of eddy_snapshot_verify(), EDDY_EEXIST
+ * (there is such a store, without EDDY_REPLACE), EDDY_EFULL (cap or file system), EDDY_EINVAL. */
+EDDY_API int eddy_snapshot_restore(const char *path, const char *name, const eddy_options *options);
+
 /* ---- reading ------------------------------------------------------------------------------- */
 
 /* An event that was read. Where its bytes live is said by what gave it. */

@@ -20,6 +20,7 @@ struct eddy_room {
 struct eddy_event_more {
     uint64_t stream; /* offset of its descriptor */
     uint64_t bytes;  /* of its block */
+    uint32_t flags;  /* EDDY_EVENT_... */
 };
 
 static inline unsigned eddy_event_flags(const eddy_new_event *e) {
@@ -236,6 +237,7 @@ eddy_event_read_inline(const struct eddy_view *v, const eddy_word *slot, uint64_
                 eddy_event_read_head(at - within, size, &h, event, more);
     const unsigned char *body = at + sizeof h;
     more->bytes = (uint64_t)h.size8 * 8;
+    more->flags = h.flags;
     if (good && room) {
         size_t rest = more->bytes - sizeof h;
         int r = rest > room->room ? eddy_room_for(room, rest) : 0;

@@ -52,8 +52,9 @@ static int end(int fd, const char *path) {
 
 static int has_ended(int fd) {
     uint64_t ended = 0;
-    int r = eddy_platform_read(fd, &ended, sizeof ended, offsetof(struct eddy_shm_super, ended));
-    return r < 0 ? r : r < (int)sizeof ended || ended != 0;
+    int64_t r =
+        eddy_platform_read(fd, &ended, sizeof ended, offsetof(struct eddy_shm_super, ended));
+    return r < 0 ? (int)r : r < (int)sizeof ended || ended != 0;
 }
 
 /* Ends it if nobody has it open: 1, 0 if somebody has, or a negative errno. */

@@ -6,6 +6,8 @@
 #include <linux/membarrier.h>
 #include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
 #include <sys/mman.h>
 #include <sys/random.h>
 #include <sys/resource.h>
@@ -71,11 +73,15 @@ int eddy_platform_reopen(int fd, bool read_only) {
     return eddy_platform_follow(path, read_only);
 }
 
-int eddy_platform_reserve(int fd, uint64_t off, uint64_t len) {
-    /* Beyond RLIMIT_FSIZE the kernel sends a signal as well as an error: look first. */
+/* Beyond RLIMIT_FSIZE the kernel sends a signal as well as an error: look first. */
+static bool too_large(uint64_t end) {
     struct rlimit limit;
-    if (getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
-        off + len > limit.rlim_cur) {
+    return getrlimit(RLIMIT_FSIZE, &limit) == 0 && limit.rlim_cur != RLIM_INFINITY &&
+           end > limit.rlim_cur;
+}
+
+int eddy_platform_reserve(int fd, uint64_t off, uint64_t len) {
+    if (too_large(off + len)) {
         return -EFBIG;
     }
     while (len > 0) {
@@ -126,15 +132,6 @@ int eddy_platform_cut(int fd, uint64_t len) {
     return or_errno(ftruncate(fd, (off_t)len));
 }
 
-int eddy_platform_read(int fd, void *to, size_t len, uint64_t off) {
-    return or_errno((int)pread(fd, to, len, (off_t)off));
-}
-
-int eddy_platform_write(int fd, const void *from, size_t len, uint64_t off) {
-    ssize_t n = pwrite(fd, from, len, (off_t)off);
-    return n < 0 ? -errno : n == (ssize_t)len ? 0 : -EIO;
-}
-
 int eddy_platform_name_of(int fd, char *path, size_t size) {
     char link[64];
     fd_path(link, sizeof link, fd);
@@ -149,6 +146,70 @@ int eddy_platform_name_of(int fd, char *path, size_t size) {
 int64_t eddy_platform_file_bytes(int fd) {
     struct stat st;
     return fstat(fd, &st) < 0 ? -errno : (int64_t)st.st_size;
+}
+
+int64_t eddy_platform_read(int fd, void *to, size_t len, uint64_t off) {
+    size_t got = 0;
+    while (got < len) {
+        ssize_t n = pread(fd, (char *)to + got, len - got, (off_t)(off + got));
+        if (n < 0 && errno != EINTR) {
+            return -errno;
+        }
+        if (n == 0) {
+            break;
+        }
+        got += n > 0 ? (size_t)n : 0;
+    }
+    return (int64_t)got;
+}
+
+int eddy_platform_write(int fd, const void *from, size_t len, uint64_t off) {
+    size_t done = 0;
+    if (too_large(off + len)) {
+        return -EFBIG;
+    }
+    while (done < len) {
+        ssize_t n = pwrite(fd, (const char *)from + done, len - done, (off_t)(off + done));
+        if (n < 0 && errno != EINTR) {
+            return -errno;
+        }
+        done += n > 0 ? (size_t)n : 0;
+    }
+    return 0;
+}
+
+int eddy_platform_sync(int fd) {
+    return or_errno(fsync(fd));
+}
+
+int eddy_platform_create(const char *path, mode_t mode) {
+    int fd = open(path, O_CREAT | O_EXCL | O_RDWR | O_CLOEXEC | O_NOFOLLOW, mode);
+    return fd < 0 ? -errno : fd;
+}
+
+int eddy_platform_rename(const char *from, const char *to) {
+    return or_errno(rename(from, to));
+}
+
+char *eddy_platform_parent(const char *path) {
+    const char *slash = strrchr(path, '/');
+    size_t n = slash ? (size_t)(slash - path) : 0;
+    if (!slash) {
+        return strdup(".");
+    }
+    return n == 0 ? strdup("/") : strndup(path, n);
+}
+
+char *eddy_platform_beside(const char *path) {
+    const char *slash = strrchr(path, '/');
+    int dir = slash ? (int)(slash - path) + 1 : 0;
+    size_t room = strlen(path) + 32;
+    char *name = malloc(room);
+    if (name) {
+        (void)snprintf(name, room, "%.*s.%s.new-%08x", dir, path, path + dir,
+                       (unsigned)eddy_platform_random());
+    }
+    return name;
 }
 
 static int lock_byte(int fd, uint64_t byte, short type, int cmd, struct flock *lock) {

@@ -39,11 +39,23 @@ void eddy_platform_populate(void *at, uint64_t len);
 int64_t eddy_platform_file_bytes(int fd);
 /* Shortens it. */
 int eddy_platform_cut(int fd, uint64_t len);
-/* Reads at most len bytes at off: how many; writes all of them: 0. */
-int eddy_platform_read(int fd, void *to, size_t len, uint64_t off);
-int eddy_platform_write(int fd, const void *from, size_t len, uint64_t off);
 /* The path by which it was opened, as the kernel says; perhaps it leads elsewhere by now. */
 int eddy_platform_name_of(int fd, char *path, size_t size);
+
+/* Files on a disk. Reads up to len bytes at off: fewer only at the end of the file. Writes all of
+ * them, or fails. */
+int64_t eddy_platform_read(int fd, void *to, size_t len, uint64_t off);
+int eddy_platform_write(int fd, const void *from, size_t len, uint64_t off);
+/* The data is on the disk; of a directory, the names in it. */
+int eddy_platform_sync(int fd);
+/* A new file; -EEXIST if there is one. */
+int eddy_platform_create(const char *path, mode_t mode);
+/* Puts a file into the place of another, if there is one, at one instant. */
+int eddy_platform_rename(const char *from, const char *to);
+/* The directory that a path lies in, to be freed by the caller; NULL: no memory. */
+char *eddy_platform_parent(const char *path);
+/* A hidden name in the same directory that nobody else has; likewise. */
+char *eddy_platform_beside(const char *path);
 
 /* A lock that lives exactly as long as this process's memory: the byte of a description of its
  * own, of which one page is mapped (not into a fork's child) and whose descriptor is closed. It

@@ -170,15 +170,19 @@ static int open_descriptor(struct eddy_store *s, const struct target *t, uint32_
     return r;
 }
 
+static struct eddy_arena_options make_options(const eddy_options *o) {
+    return (struct eddy_arena_options){.cap = o->cap,
+                                       .mode = o->mode,
+                                       .members = o->members + 1,
+                                       .threads = o->threads + 1,
+                                       .reserve = o->reserve,
+                                       .ephemeral = (o->flags & EDDY_EPHEMERAL) != 0};
+}
+
 static int open_arena(struct eddy_store *s, const char *name, const eddy_options *o) {
     struct target t;
     bool read_only = (o->flags & EDDY_READ_ONLY) != 0;
-    struct eddy_arena_options make = {.cap = o->cap,
-                                      .mode = o->mode,
-                                      .members = o->members + 1,
-                                      .threads = o->threads + 1,
-                                      .reserve = o->reserve,
-                                      .ephemeral = (o->flags & EDDY_EPHEMERAL) != 0};
+    struct eddy_arena_options make = make_options(o);
     if (o->flags & EDDY_ANONYMOUS) {
         make.ephemeral = false; /* it is so by nature */
         return eddy_arena_create(&s->arena, NULL, &make);
@@ -307,7 +311,9 @@ static int recover(struct eddy_store *s) {
     return r < 0 ? r : 0;
 }
 
-int eddy_open(eddy_store **out, const char *name, const eddy_options *options) {
+/* A handle of the store that `arena` opens or makes. */
+static int open_with(eddy_store **out, const char *name, const eddy_options *options,
+                     int (*arena)(struct eddy_store *, const char *, const eddy_options *)) {
     eddy_options o;
     *out = NULL;
     int r = check_options(options, &o);
@@ -319,7 +325,7 @@ int eddy_open(eddy_store **out, const char *name, const eddy_options *options) {
         return eddy_error_set(EDDY_ENOMEM, "no memory for a handle");
     }
     s->arena.fd = -1;
-    r = open_arena(s, name, &o);
+    r = arena(s, name, &o);
     if (r == 0) {
         r = init_handle(s, &o);
     }
@@ -332,6 +338,46 @@ int eddy_open(eddy_store **out, const char *name, const eddy_options *options) {
     }
     *out = s;
     return 0;
+}
+
+int eddy_open(eddy_store **out, const char *name, const eddy_options *options) {
+    return open_with(out, name, options, open_arena);
+}
+
+/* The path of a store that is to be made. */
+static int resolve_new(const char *name, const char *dir, struct target *t) {
+    int r = resolve(name, dir, t);
+    return r <= 0 ? r : bad_name(name, "is a descriptor: a new store needs a name or a path");
+}
+
+int eddy_store_vacant(const char *name, const char *dir, bool replace) {
+    struct target t;
+    struct eddy_arena a;
+    int r = resolve_new(name, dir, &t);
+    if (r < 0) {
+        return r;
+    }
+    r = eddy_arena_open(&a, t.path, -1, true);
+    if (r == 0) {
+        eddy_arena_close(&a);
+    }
+    bool store = r == 0 || r == EDDY_ELAYOUT || r == EDDY_ECORRUPT;
+    if (store && !replace) {
+        return eddy_error_set(EDDY_EEXIST, "%s: there is such a store already", t.path);
+    }
+    return store || r == EDDY_ENOENT ? 0 : r;
+}
+
+static int make_arena(struct eddy_store *s, const char *name, const eddy_options *o) {
+    struct target t;
+    struct eddy_arena_options make = make_options(o);
+    make.unnamed = true;
+    int r = resolve_new(name, o->dir, &t);
+    return r < 0 ? r : eddy_arena_create(&s->arena, t.path, &make);
+}
+
+int eddy_store_make(eddy_store **out, const char *name, const eddy_options *options) {
+    return open_with(out, name, options, make_arena);
 }
 
 /* ---- contexts ---- */

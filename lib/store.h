@@ -105,6 +105,10 @@ static inline int eddy_store_writer(struct eddy_store *s, struct eddy_context **
     return eddy_store_context(s, false, context);
 }
 
+/* May a new store get this name? What is no store is never replaced. 0 or an error. */
+int eddy_store_vacant(const char *name, const char *dir, bool replace);
+/* As eddy_open() for a store that is to be made; and it has no name until eddy_arena_publish(). */
+int eddy_store_make(eddy_store **out, const char *name, const eddy_options *options);
 /* The directory where names live. */
 const char *eddy_store_dir(const char *dir);
 /* Checks a stream's name. */

@@ -62,6 +62,7 @@ enum option_id {
     OPT_DROP,
     OPT_DROP_WHEN_FULL,
     OPT_NO_LIMITS,
+    OPT_REPLACE,
     OPT_IDS
 };
 

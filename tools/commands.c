@@ -330,6 +330,36 @@ static const char *const trim_examples[] = {
     NULL,
 };
 
+static const struct option_def snapshot_options[] = {
+    {OPT_OUTPUT, 'o', "output", "FORM", "text|json|jsonl", "text (default) or json"},
+    {OPT_UTC, 0, "utc", NULL, NULL, "show times in UTC rather than local"},
+    OPTIONS_END,
+};
+static const char *const snapshot_examples[] = {
+    "eddy snapshot -S orders orders.snap    (while others go on)",
+    NULL,
+};
+static const char *const verify_examples[] = {
+    "eddy verify orders.snap                (ends with 0 or 5)",
+    NULL,
+};
+
+static const struct option_def restore_options[] = {
+    {OPT_REPLACE, 0, "replace", NULL, NULL, "in the place of the store of that name"},
+    {OPT_CAP, 0, "cap", "SIZE", NULL, "memory at most (default: that of the store)"},
+    {OPT_MODE, 0, "mode", "OCTAL", NULL, "permissions of the file (default 600)"},
+    {OPT_MEMBERS, 0, "members", "N", NULL, "processes at once, at most"},
+    {OPT_THREADS, 0, "threads", "N", NULL, "threads at once, over all of them"},
+    {OPT_OUTPUT, 'o', "output", "FORM", "text|json|jsonl", "text (default) or json"},
+    {OPT_UTC, 0, "utc", NULL, NULL, "show times in UTC rather than local"},
+    OPTIONS_END,
+};
+static const char *const restore_examples[] = {
+    "eddy restore orders.snap orders",
+    "eddy restore orders.snap orders --replace --cap 4G",
+    NULL,
+};
+
 static const char *const check_examples[] = {
     "eddy check",
     "eddy check orders",
@@ -393,6 +423,12 @@ const struct command cli_commands[] = {
      who_examples, run_who},
     {"check", "looks for damage in a store; ends with 0 or 5", "[STORE]", 0, 1, no_options,
      check_examples, run_check},
+    {"snapshot", "writes a store into a file, as it is at one instant", "FILE", 1, 1,
+     snapshot_options, snapshot_examples, run_snapshot},
+    {"restore", "makes a store from such a file", "FILE [STORE]", 1, 2, restore_options,
+     restore_examples, run_restore},
+    {"verify", "looks for damage in such a file; ends with 0 or 5", "FILE", 1, 1, snapshot_options,
+     verify_examples, run_verify},
     {"version", "shows the version of eddy", "", 0, 0, no_options, version_examples, run_version},
     {"help", "helps: eddy help COMMAND", "[COMMAND]", 0, 1, no_options, help_examples, run_help},
     {NULL, NULL, NULL, 0, 0, NULL, NULL, NULL},

@@ -10,6 +10,8 @@ int run_ls(const struct args *args);
 int run_rm(const struct args *args);
 int run_version(const struct args *args);
 int run_help(const struct args *args);
+/* The options of a store that is to be made: false, after saying why, if one is wrong. */
+bool stores_make_options(const struct args *args, eddy_options *options);
 /* facts.c */
 int run_info(const struct args *args);
 int run_stats(const struct args *args);
@@ -25,6 +27,10 @@ int run_clean(const struct args *args);
 int run_reset(const struct args *args);
 /* checkpoint.c */
 int run_checkpoint(const struct args *args);
+/* snapshot.c */
+int run_snapshot(const struct args *args);
+int run_restore(const struct args *args);
+int run_verify(const struct args *args);
 /* limits.c */
 int run_limits(const struct args *args);
 /* maintain.c */

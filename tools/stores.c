@@ -45,24 +45,28 @@ static int limit_new(const struct args *args, eddy_store *store) {
     return rc < 0 ? tool_fail(rc) : EXIT_OK;
 }
 
-static bool create_options_of(const struct args *args, eddy_options *options) {
-    eddy_limits limits = EDDY_LIMITS_INIT; /* only to say what is wrong before a store is made */
+bool stores_make_options(const struct args *args, eddy_options *options) {
     uint64_t members = 0;
     uint64_t threads = 0;
     if (!cli_size(args, OPT_CAP, &options->cap) || !parse_mode(args, &options->mode) ||
         !cli_u64(args, OPT_MEMBERS, 2, 1024, &members) ||
-        !cli_u64(args, OPT_THREADS, 2, 8000, &threads) || !limits_change(args, &limits)) {
+        !cli_u64(args, OPT_THREADS, 2, 8000, &threads)) {
         return false;
     }
     if (args->given[OPT_CAP] && (options->cap < EDDY_CAP_MIN || options->cap > EDDY_CAP_MAX)) {
         cli_usage(args, "option '--cap' is from 4M to 16T, not '%s'", args->value[OPT_CAP]);
         return false;
     }
-    options->flags = EDDY_EXCLUSIVE | (args->given[OPT_EPHEMERAL] ? EDDY_EPHEMERAL : 0);
     options->dir = args->value[OPT_DIR];
     options->members = (uint32_t)members;
     options->threads = (uint32_t)threads;
     return true;
+}
+
+static bool create_options_of(const struct args *args, eddy_options *options) {
+    eddy_limits limits = EDDY_LIMITS_INIT; /* only to say what is wrong before a store is made */
+    options->flags = EDDY_EXCLUSIVE | (args->given[OPT_EPHEMERAL] ? EDDY_EPHEMERAL : 0);
+    return stores_make_options(args, options) && limits_change(args, &limits);
 }
 
 static const int ending[] = {SIGINT, SIGTERM, SIGHUP};

@@ -240,10 +240,11 @@ Test(tools, facts_and_counters_are_json, .timeout = 60) {
 }
 
 Test(tools, help_is_short_and_begins_with_examples, .timeout = 60) {
-    const char *commands[] = {"create",   "ls",     "info",    "rm",         "import", "append",
-                              "read",     "get",    "tail",    "streams",    "stats",  "who",
-                              "truncate", "delete", "forget",  "clean",      "limits", "maintain",
-                              "trim",     "check",  "version", "checkpoint", "help"};
+    const char *commands[] = {"create",   "ls",     "info",    "rm",         "import",   "append",
+                              "read",     "get",    "tail",    "streams",    "stats",    "who",
+                              "truncate", "delete", "forget",  "clean",      "limits",   "maintain",
+                              "trim",     "check",  "version", "checkpoint", "snapshot", "restore",
+                              "verify",   "help"};
     for (size_t i = 0; i < sizeof commands / sizeof commands[0]; i++) {
         struct run by_flag = run_eddy(commands[i], "--help");
         struct run by_word = run_eddy("help", commands[i]);

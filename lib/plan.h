@@ -89,14 +89,16 @@ int eddy_plan_versions(struct eddy_plan *plan, struct eddy_shm_stream *stream, u
 static inline struct eddy_plan_known *eddy_plan_known(struct eddy_plan *plan, uint64_t hash) {
     return &plan->known[(hash ^ hash >> 32) & (EDDY_PLAN_KNOWN - 1)];
 }
+/* Is the block at off one that this plan took? */
+static inline bool eddy_plan_is_private(const struct eddy_plan *plan, uint64_t off) {
+    return off != 0 && plan->own.count != 0 && eddy_overlay_over(&plan->own, off, 0) == off;
+}
 /* Links a private descriptor by its name, which is not there yet. */
 int eddy_plan_name(struct eddy_plan *plan, uint64_t stream_off, eddy_bytes name, uint64_t hash);
 /* Puts a private entry under its name, where eddy_keyed_locate() has just found `was`, which is
  * condemned, with its further blocks; 0: there is none. */
 int eddy_plan_put(struct eddy_plan *plan, uint64_t off, uint64_t was,
                   const struct eddy_stream_place *place, uint64_t seq);
-/* Is the block at off one that this plan took? */
-bool eddy_plan_is_private(const struct eddy_plan *plan, uint64_t off);
 /* Takes a descriptor, or an entry, out of the index of names and of numbers, and with it nodes that nothing is
  * under any more; all are condemned. seq: of the transaction. */
 int eddy_plan_unname(struct eddy_plan *plan, uint64_t stream_off, uint64_t seq);

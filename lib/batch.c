@@ -9,6 +9,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "match.h"
 #include "streams.h"
 
 enum { FEW = 8, USEFUL_REST = 1024, RESUME_MAX = 4096, AHEAD = 1024 };
@@ -42,12 +43,21 @@ static void forget_puts(struct eddy_batch *b) {
     b->puts.count = 0;
 }
 
+static void free_queries(struct eddy_batch *b) {
+    for (uint32_t i = 0; i < b->queries.count; i++) {
+        free(b->queries.at[i].bytes);
+    }
+    b->queries.count = 0;
+}
+
 void eddy_batch_fini(struct eddy_batch *b) {
+    free_queries(b);
     free(b->streams.at);
     free(b->events.at);
     free(b->parts.at);
     free(b->part_streams.at);
     free(b->conditions.at);
+    free(b->queries.at);
     free(b->pieces.at);
     free(b->cuts.at);
     forget_puts(b);
@@ -63,6 +73,7 @@ void eddy_batch_clear(struct eddy_batch *b) {
     b->parts.count = 0;
     b->part_streams.count = 0;
     b->conditions.count = 0;
+    free_queries(b);
     b->pieces.count = 0;
     b->cuts.count = 0;
     forget_puts(b);
@@ -180,7 +191,29 @@ int eddy_batch_expect(struct eddy_batch *b, uint32_t stream, int64_t expected) {
         return no_memory();
     }
     b->conditions.at[b->conditions.count++] =
-        (struct eddy_batch_condition){.stream = stream, .expected = expected};
+        (struct eddy_batch_condition){.kind = EDDY_ON_STREAM, .of = stream, .expected = expected};
+    return 0;
+}
+
+int eddy_batch_expect_none(struct eddy_batch *b, struct eddy_arena *a, const eddy_select *select) {
+    struct eddy_batch_query q = {.select = *select};
+    if (!ROOM(b->conditions) || !ROOM(b->queries)) {
+        return no_memory();
+    }
+    if (select->stream.len > 0) {
+        int64_t s = eddy_batch_stream(b, a, select->stream);
+        if (s < 0) {
+            return (int)s;
+        }
+        q.stream = (uint32_t)s;
+    }
+    q.bytes = eddy_match_keep(&q.select);
+    if (!q.bytes) {
+        return EDDY_ENOMEM;
+    }
+    b->conditions.at[b->conditions.count++] =
+        (struct eddy_batch_condition){.kind = EDDY_ON_QUERY, .of = b->queries.count};
+    b->queries.at[b->queries.count++] = q;
     return 0;
 }
 
@@ -197,7 +230,7 @@ int eddy_batch_cut(struct eddy_batch *b, uint32_t stream, uint32_t kind, uint64_
 
 static struct eddy_batch_condition on_key(const struct eddy_batch *b, uint64_t hash, eddy_bytes key,
                                           int64_t expected) {
-    return (struct eddy_batch_condition){.stream = EDDY_BATCH_KEYED,
+    return (struct eddy_batch_condition){.kind = EDDY_ON_KEY,
                                          .name_at = b->names.count,
                                          .name_len = (uint32_t)key.len,
                                          .hash = hash,

@@ -46,14 +46,24 @@ struct eddy_batch_part_stream {
     uint32_t first; /* events of it before this part */
 };
 
-/* Of a stream, or of what is under a key: as it is before the transaction. */
-enum { EDDY_BATCH_KEYED = UINT32_MAX };
+/* A condition: of a stream, of what is under a key, or of what a select would find; as it is before the
+ * transaction. They stand in the order in which they were given. */
+enum { EDDY_ON_STREAM, EDDY_ON_KEY, EDDY_ON_QUERY };
 struct eddy_batch_condition {
-    uint32_t stream; /* EDDY_BATCH_KEYED: of a key */
-    uint32_t name_at;
+    uint32_t kind;
+    uint32_t of;      /* which stream, or query */
+    uint32_t name_at; /* of a key, in names */
     uint32_t name_len;
     uint64_t hash;
     int64_t expected;
+};
+
+/* No event that is there is to match this select (after_offset is its bound). */
+struct eddy_batch_query {
+    eddy_select select;
+    void *bytes;     /* its copies */
+    uint64_t seen;   /* none up to this offset does: kept for all tries of the commit */
+    uint32_t stream; /* which of the batch's, if it names one */
 };
 
 /* What is to be removed: of a stream as it is before the transaction's events. */
@@ -119,6 +129,7 @@ struct eddy_batch {
     EDDY_VECTOR(struct eddy_batch_part) parts;
     EDDY_VECTOR(struct eddy_batch_part_stream) part_streams;
     EDDY_VECTOR(struct eddy_batch_condition) conditions;
+    EDDY_VECTOR(struct eddy_batch_query) queries;
     EDDY_VECTOR(struct eddy_batch_piece) pieces;
     EDDY_VECTOR(struct eddy_batch_cut) cuts;
     EDDY_VECTOR(struct eddy_batch_put) puts;
@@ -149,6 +160,9 @@ int eddy_batch_put(struct eddy_batch *batch, const struct eddy_arena *arena, uns
 /* The condition alone, that what is under a key is of a revision, EDDY_NONE or EDDY_EXISTS. */
 int eddy_batch_expect_key(struct eddy_batch *batch, const struct eddy_arena *arena, unsigned family,
                           eddy_bytes key, int64_t expected);
+/* The condition that nothing matches a select, whose bytes it copies. */
+int eddy_batch_expect_none(struct eddy_batch *batch, struct eddy_arena *arena,
+                           const eddy_select *select);
 int eddy_batch_cut(struct eddy_batch *batch, uint32_t stream, uint32_t kind, uint64_t version);
 /* Adds events; *data (if not NULL) is where the last one's data is to be, if it has no pointer. */
 int eddy_batch_append(struct eddy_batch *batch, struct eddy_thread *thread, uint32_t stream,

@@ -21,6 +21,7 @@
 #include "apply.h"
 #include "cut.h"
 #include "error.h"
+#include "expect.h"
 #include "gone.h"
 #include "keys.h"
 #include "retain.h"
@@ -80,96 +81,6 @@ static int resolve(const struct eddy_committer *c, struct eddy_batch *b, uint32_
         if (s->base >> VERSION_MAX_BITS != 0) {
             return eddy_error_set(EDDY_ECORRUPT, "the version of a stream is damaged: run `eddy "
                                                  "check`");
-        }
-    }
-    return 0;
-}
-
-/* What all conflicts say. */
-static void note_conflict(const struct eddy_batch_condition *k, uint32_t i, eddy_bytes name,
-                          uint64_t actual, eddy_result *result) {
-    result->first_offset = 0; /* of a try that was lost */
-    result->last_offset = 0;
-    result->last_version = 0;
-    result->recorded_ns = 0;
-    result->removed = 0;
-    result->revision = 0;
-    result->condition = i;
-    result->expected = k->expected;
-    result->actual = actual;
-    result->stream_len = (uint32_t)name.len;
-    memcpy(result->stream, name.ptr, name.len);
-    result->stream[name.len] = 0;
-}
-
-static int key_conflict(const struct eddy_batch *b, uint32_t i, uint64_t revision,
-                        eddy_result *result) {
-    const struct eddy_batch_condition *k = &b->conditions.at[i];
-    eddy_bytes key = eddy_mem(b->names.at + k->name_at, k->name_len);
-    char text[EDDY_KEY_TEXT];
-    note_conflict(k, i, eddy_key_plain(k->hash, key), revision, result);
-    eddy_key_describe(k->hash, key, text);
-    unsigned long long actual = (unsigned long long)revision;
-    if (revision == 0) {
-        return eddy_error_set(EDDY_ECONFLICT, "expected %s to exist, but it does not", text);
-    }
-    if (k->expected == EDDY_NONE) {
-        return eddy_error_set(EDDY_ECONFLICT, "expected no %s but it is there, of revision %llu",
-                              text, actual);
-    }
-    return eddy_error_set(EDDY_ECONFLICT, "expected revision %lld but %s is of revision %llu",
-                          (long long)k->expected, text, actual);
-}
-
-static int check_key(const struct eddy_committer *c, const struct eddy_batch *b, uint32_t i,
-                     eddy_result *result) {
-    const struct eddy_batch_condition *k = &b->conditions.at[i];
-    eddy_bytes key = eddy_mem(b->names.at + k->name_at, k->name_len);
-    struct eddy_stream_place place;
-    int64_t off = eddy_keyed_locate(&c->plan->view, EDDY_BLOCK_ENTRY, key, k->hash, &place);
-    if (off < 0) {
-        return (int)off;
-    }
-    const struct eddy_shm_keyed *e = off ? eddy_arena_raw(c->thread->arena, (uint64_t)off) : NULL;
-    /* [commit.R3] relaxed: constant since before it was published */
-    uint64_t revision = e ? eddy_ld_rlx(&e->number) : 0;
-    return eddy_commit_holds(k->expected, revision, e != NULL)
-               ? 0
-               : key_conflict(b, i, revision, result);
-}
-
-static int conflict(const struct eddy_batch *b, uint32_t i, eddy_result *result) {
-    const struct eddy_batch_condition *k = &b->conditions.at[i];
-    note_conflict(k, i, eddy_batch_name(b, k->stream), b->streams.at[k->stream].base, result);
-    unsigned long long actual = (unsigned long long)result->actual;
-    if (k->expected == EDDY_EXISTS) {
-        return eddy_error_set(EDDY_ECONFLICT, "expected stream '%s' to exist, but it does not",
-                              result->stream);
-    }
-    if (k->expected == EDDY_NONE) {
-        return eddy_error_set(EDDY_ECONFLICT,
-                              "expected new stream '%s' (version 0) but it is at version %llu",
-                              result->stream, actual);
-    }
-    return eddy_error_set(EDDY_ECONFLICT,
-                          "expected version %lld but stream '%s' is at version %llu",
-                          (long long)k->expected, result->stream, actual);
-}
-
-static int check_conditions(const struct eddy_committer *c, const struct eddy_batch *b,
-                            eddy_result *result) {
-    for (uint32_t i = 0; i < b->conditions.count; i++) {
-        const struct eddy_batch_condition *k = &b->conditions.at[i];
-        if (k->stream == EDDY_BATCH_KEYED) {
-            int r = check_key(c, b, i, result);
-            if (r < 0) {
-                return r;
-            }
-            continue;
-        }
-        const struct eddy_batch_stream *s = &b->streams.at[k->stream];
-        if (!eddy_commit_holds(k->expected, s->base, s->there)) {
-            return conflict(b, i, result);
         }
     }
     return 0;
@@ -315,7 +226,7 @@ static int evaluate(const struct eddy_committer *c, struct eddy_batch *b, struct
         }
     }
     t->revision = 0;
-    int r = check_conditions(c, b, result);
+    int r = eddy_expect(c, b, t, result);
     if (r == 0 && b->reset) {
         r = eddy_cut_all(c->plan, t);
     }

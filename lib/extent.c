@@ -25,7 +25,7 @@ static bool own(struct eddy_arena *a, uint32_t idx, unsigned from, uint32_t memb
     }
     unsigned to = from == EDDY_HOLE ? EDDY_EMPTYING : EDDY_OWNED; /* a hole has no memory yet */
     uint64_t now = EDDY_STATE(EDDY_STATE_GEN(was), to, member);
-    /* [extent.P1] acq_rel: pairs with [extent.C2], [event.C1], [reclaim.C7], [block.C4]. It is ours. Death after: swept;
+    /* [extent.P1] acq_rel: pairs with [extent.C2], [event.C1], [query.C1], [reclaim.C7], [block.C4]. It is ours. Death after: swept;
      * nothing that we did not commit is referred to. */
     if (!eddy_cas_ar(&e->state, &was, now)) {
         return false;
@@ -110,7 +110,7 @@ static void release(struct eddy_arena *a, uint32_t idx) {
     /* [extent.R12] relaxed: ours; so that between its next taking and its next description nobody
      * takes it for what it was */
     eddy_st_rlx(&e->info, 0);
-    /* [extent.P2] acq_rel: pairs with [extent.C1], [extent.C8], [event.C1], [follow.C4], [block.C4]. Free. */
+    /* [extent.P2] acq_rel: pairs with [extent.C1], [extent.C8], [event.C1], [query.C1], [follow.C4], [block.C4]. Free. */
     if (EDDY_STATE_OF(was) == EDDY_FREE || !eddy_cas_ar(&e->state, &was, now)) {
         return;
     }
@@ -280,7 +280,7 @@ void eddy_extent_give(struct eddy_arena *a, uint32_t idx, uint32_t n) {
 
 static void leave_owned(struct eddy_shm_extent *e, uint64_t was, unsigned state) {
     uint64_t now = EDDY_STATE(EDDY_STATE_GEN(was), state, 0);
-    /* [extent.P3] acq_rel: pairs with [extent.C1], [extent.C2], [event.C1]. No longer ours: all in
+    /* [extent.P3] acq_rel: pairs with [extent.C1], [extent.C2], [event.C1], [query.C1]. No longer ours: all in
      * it is applied or given up. Death before: the sweep does it. */
     (void)eddy_cas_ar(&e->state, &was, now);
 }

@@ -9,12 +9,12 @@
 
 #include "error.h"
 #include "maintain.h"
+#include "match.h"
 #include "platform.h"
 #include "reader.h"
 #include "upkeep.h"
 #include "wait.h"
 
-enum { TYPES_MAX = 4096 };
 enum { SPIN_MIN_NS = 1000, SPIN_MAX_NS = 30000, READ_ONLY_POLL_NS = 1000000 };
 
 static bool take_free_slot(struct eddy_reader *r, const struct eddy_member *member) {
@@ -105,10 +105,6 @@ int eddy_reader_enter_slow(struct eddy_reader *r, struct eddy_context **c) {
 /* ---- open and close ---- */
 
 static int check_select(const struct eddy_store *store, const eddy_select *s) {
-    const uint32_t known = EDDY_FOLLOW | EDDY_BACKWARD | EDDY_BORROW | EDDY_KNOWN;
-    if (s->flags & ~known) {
-        return eddy_error_set(EDDY_EINVAL, "a select has unknown flags (%#x)", s->flags & ~known);
-    }
     if ((s->flags & EDDY_FOLLOW) && (s->flags & EDDY_BACKWARD)) {
         return eddy_error_set(EDDY_EINVAL, "a select cannot both follow and go backward");
     }
@@ -116,56 +112,7 @@ static int check_select(const struct eddy_store *store, const eddy_select *s) {
         return eddy_error_set(EDDY_EREADONLY, "a read-only handle cannot borrow events, since it "
                                               "cannot pin them");
     }
-    if (s->stream.len == 0 &&
-        (s->after_version || s->to_version || s->before_version || (s->flags & EDDY_KNOWN))) {
-        return eddy_error_set(EDDY_EINVAL, "a select by version, or of a known stream, needs a "
-                                           "stream");
-    }
-    if (s->prefix.len > EDDY_STREAM_MAX || s->type_count > TYPES_MAX ||
-        (s->type_count > 0 && !s->types)) {
-        return eddy_error_set(EDDY_EINVAL,
-                              "a select has a prefix of %zu bytes (at most %u), or %zu "
-                              "types (at most %u), or no pointer to them",
-                              s->prefix.len, EDDY_STREAM_MAX, s->type_count, TYPES_MAX);
-    }
-    for (size_t i = 0; i < s->type_count; i++) {
-        if (s->types[i].len > EDDY_TYPE_MAX || (s->types[i].len > 0 && !s->types[i].ptr)) {
-            return eddy_error_set(EDDY_EINVAL, "a type of a select is too long, or has no bytes");
-        }
-    }
     return s->stream.len > 0 ? eddy_store_check_name(s->stream) : 0;
-}
-
-static eddy_bytes keep(unsigned char **at, eddy_bytes b) {
-    eddy_bytes kept = eddy_mem(*at, b.len);
-    if (b.len > 0) {
-        memcpy(*at, b.ptr, b.len);
-    }
-    *at += b.len;
-    return kept;
-}
-
-/* Copies the bytes of a select. */
-static int copy_select(struct eddy_reader *r, const eddy_select *s) {
-    size_t types = s->type_count * sizeof(eddy_bytes);
-    size_t need = types + s->stream.len + s->prefix.len + 1;
-    for (size_t i = 0; i < s->type_count; i++) {
-        need += s->types[i].len;
-    }
-    r->bytes = malloc(need);
-    if (!r->bytes) {
-        return eddy_error_set(EDDY_ENOMEM, "no memory for a select");
-    }
-    eddy_bytes *kept = (eddy_bytes *)(void *)r->bytes;
-    unsigned char *at = r->bytes + types;
-    r->select = *s;
-    for (size_t i = 0; i < s->type_count; i++) {
-        kept[i] = keep(&at, s->types[i]);
-    }
-    r->select.types = kept;
-    r->select.stream = keep(&at, s->stream);
-    r->select.prefix = keep(&at, s->prefix);
-    return 0;
 }
 
 /* An exclusive bound becomes an inclusive one. False: nothing lies below it. */
@@ -189,21 +136,17 @@ static void set_bounds(struct eddy_reader *r) {
 }
 
 int eddy_reader_init(struct eddy_reader *r, struct eddy_store *store, const eddy_select *given) {
-    eddy_select select = EDDY_SELECT_INIT;
+    eddy_select select;
     r->store = store;
     r->life = store->life;
     r->slot = UINT32_MAX;
-    if (given) {
-        if (given->size < offsetof(eddy_select, stream) || given->size > sizeof select) {
-            return eddy_error_set(EDDY_EINVAL,
-                                  "a select of %u bytes: size must be sizeof(eddy_select), %zu",
-                                  given->size, sizeof select);
-        }
-        memcpy(&select, given, given->size);
-    }
-    int got = check_select(store, &select);
+    int got =
+        eddy_match_take(given, EDDY_FOLLOW | EDDY_BACKWARD | EDDY_BORROW | EDDY_KNOWN, &select);
+    got = got < 0 ? got : check_select(store, &select);
     if (got == 0) {
-        got = copy_select(r, &select);
+        r->bytes = eddy_match_keep(&select);
+        r->select = select;
+        got = r->bytes ? 0 : EDDY_ENOMEM;
     }
     if (got == 0) {
         set_bounds(r);

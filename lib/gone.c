@@ -21,20 +21,24 @@ static int offset_of(const struct eddy_view *v, struct eddy_shm_stream *s, uint6
 }
 
 int eddy_gone_versions(const struct eddy_view *v, struct eddy_shm_stream *s, uint64_t *gone) {
+    return eddy_gone_before(v, s, eddy_gone_floor(v), gone);
+}
+
+int eddy_gone_before(const struct eddy_view *v, struct eddy_shm_stream *s, uint64_t bound,
+                     uint64_t *version) {
     uint64_t low = eddy_view_load(v, &s->first);
     uint64_t high = eddy_view_load(v, &s->version);
-    uint64_t floor = eddy_gone_floor(v);
     uint64_t offset;
     int r = 0;
-    if (floor > 0 && low < high) {
-        /* Most of the time all or nothing of it is above the floor. */
+    if (bound > 0 && low < high) {
+        /* Most of the time all or nothing of it is above the bound. */
         r = offset_of(v, s, low + 1, &offset);
-        if (r < 0 || offset > floor) {
-            *gone = low;
+        if (r < 0 || offset > bound) {
+            *version = low;
             return r;
         }
         r = offset_of(v, s, high, &offset);
-        low = r == 0 && offset <= floor ? high : low + 1;
+        low = r == 0 && offset <= bound ? high : low + 1;
         high = low < high ? high - 1 : high;
     } else {
         high = low;
@@ -42,13 +46,13 @@ int eddy_gone_versions(const struct eddy_view *v, struct eddy_shm_stream *s, uin
     while (r == 0 && low < high) {
         uint64_t mid = low + (high - low + 1) / 2;
         r = offset_of(v, s, mid, &offset);
-        if (offset <= floor) {
+        if (offset <= bound) {
             low = mid;
         } else {
             high = mid - 1;
         }
     }
-    *gone = low;
+    *version = low;
     return r;
 }
 

@@ -32,6 +32,9 @@ static inline bool eddy_gone_removed(const struct eddy_view *view, struct eddy_s
 /* The last version that is gone, floor included: 0 or more in *gone. 0, or EDDY_ECORRUPT. */
 int eddy_gone_versions(const struct eddy_view *view, struct eddy_shm_stream *stream,
                        uint64_t *gone);
+/* The last version that is gone, or lies at or below an offset, which is not below the floor. */
+int eddy_gone_before(const struct eddy_view *view, struct eddy_shm_stream *stream, uint64_t offset,
+                     uint64_t *version);
 
 /* Is the event at this offset, whose slot leads to it, gone? Its descriptor is of the event. */
 static inline bool eddy_gone_event(const struct eddy_view *view, uint64_t offset, uint64_t version,

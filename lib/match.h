@@ -1,10 +1,17 @@
-/* Does an event match a select? */
+/* Selects: whether they can be, copies of them, and whether an event matches one. */
 #ifndef EDDY_MATCH_H
 #define EDDY_MATCH_H
 
 #include <string.h>
 
 #include "eddy.h"
+
+/* What was given, of this version's size or an older one's (NULL: everything), if it can be: flags are
+ * those that are allowed. Its bytes are where they were. 0 or EDDY_EINVAL. Whether its stream may be the
+ * name of one is for the caller to check. */
+int eddy_match_take(const eddy_select *given, uint32_t flags, eddy_select *select);
+/* Lets it point to copies of its bytes, in one piece of memory, to be freed: NULL if there is none. */
+void *eddy_match_keep(eddy_select *select);
 
 static inline bool eddy_match_same(eddy_bytes a, eddy_bytes b) {
     return a.len == b.len && (a.len == 0 || memcmp(a.ptr, b.ptr, a.len) == 0);

@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "error.h"
+#include "match.h"
 #include "upkeep.h"
 
 int eddy_tx_refuse_event(const eddy_new_event *e, bool with_data) {
@@ -233,6 +234,35 @@ int eddy_tx_expect(eddy_tx *tx, eddy_bytes stream, int64_t expected) {
     }
     int64_t s = eddy_batch_stream(&tx->batch, &tx->store->arena, stream);
     return s < 0 ? (int)s : eddy_batch_expect(&tx->batch, (uint32_t)s, expected);
+}
+
+/* A condition says of which events; where to begin, and how many, is no part of it. */
+static int check_query(const eddy_select *s) {
+    if (s->after_offset || s->to_offset || s->before_offset || s->after_version || s->to_version ||
+        s->before_version || s->from_time_ns || s->to_time_ns || s->from_recorded_ns ||
+        s->to_recorded_ns || s->limit) {
+        return eddy_error_set(EDDY_EINVAL,
+                              "a condition has a select with bounds: only stream, prefix "
+                              "and types may be given");
+    }
+    return s->stream.len > 0 ? eddy_store_check_name(s->stream) : 0;
+}
+
+int eddy_tx_expect_none(eddy_tx *tx, const eddy_select *select, uint64_t since) {
+    struct eddy_context *c;
+    eddy_select s;
+    int r = enter(tx, &c);
+    if (r == 0) {
+        r = eddy_match_take(select, 0, &s);
+    }
+    if (r == 0) {
+        r = check_query(&s);
+    }
+    if (r < 0) {
+        return r;
+    }
+    s.after_offset = since;
+    return eddy_batch_expect_none(&tx->batch, &tx->store->arena, &s);
 }
 
 int eddy_tx_commit(eddy_tx *tx, eddy_result *result) {

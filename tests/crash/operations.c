@@ -201,6 +201,29 @@ static int act_conditions(struct steps_stage *s) {
     return eddy_tx_commit(s->tx, NULL);
 }
 
+static int act_query(struct steps_stage *s, const char *type) {
+    eddy_new_event event = {.type = eddy_str("op"), .data = eddy_str("if there is none")};
+    eddy_bytes types[1] = {eddy_str(type)};
+    eddy_select select = EDDY_SELECT_INIT;
+    select.prefix = eddy_str("o");
+    select.types = types;
+    select.type_count = 1;
+    CHECK_OK(eddy_tx_begin(s->mine, &s->tx));
+    CHECK_OK(eddy_tx_append(s->tx, eddy_str("old"), &event));
+    CHECK_OK(eddy_tx_expect_none(s->tx, &select, 1));
+    select.stream = eddy_str("old");
+    CHECK_OK(eddy_tx_expect_none(s->tx, &select, 0));
+    return eddy_tx_commit(s->tx, NULL);
+}
+
+static int act_none_matches(struct steps_stage *s) {
+    return act_query(s, "never");
+}
+
+static int act_some_match(struct steps_stage *s) {
+    return act_query(s, "setup");
+}
+
 static const struct steps_op append_ops[] = {
     {.name = "the first append ever", .act = act_new, .events = 1, .streams = 1},
     {.name = "first append to a new stream",
@@ -237,6 +260,14 @@ static const struct steps_op append_ops[] = {
     {.name = "conditions that do not hold",
      .prepare = prepare_few,
      .act = act_conditions,
+     .rc = EDDY_ECONFLICT},
+    {.name = "a query that nothing matches",
+     .prepare = prepare_few,
+     .act = act_none_matches,
+     .events = 1},
+    {.name = "a query that something matches",
+     .prepare = prepare_few,
+     .act = act_some_match,
      .rc = EDDY_ECONFLICT},
     {.name = "transaction given up", .prepare = prepare_few, .act = act_abort},
 };

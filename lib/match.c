@@ -1,0 +1,79 @@
+/* A select that was kept has all its bytes in one piece: the lists first, then what they lead to. */
+#include "match.h"
+
+#include <stddef.h>
+#include <stdlib.h>
+
+#include "error.h"
+
+enum { TYPES_MAX = 4096 };
+
+static int check(const eddy_select *s, uint32_t flags) {
+    if (s->flags & ~flags) {
+        return eddy_error_set(EDDY_EINVAL, "a select has unknown flags (%#x)", s->flags & ~flags);
+    }
+    if (s->stream.len == 0 &&
+        (s->after_version || s->to_version || s->before_version || (s->flags & EDDY_KNOWN))) {
+        return eddy_error_set(EDDY_EINVAL, "a select by version, or of a known stream, needs a "
+                                           "stream");
+    }
+    if (s->prefix.len > EDDY_STREAM_MAX || s->type_count > TYPES_MAX ||
+        (s->type_count > 0 && !s->types)) {
+        return eddy_error_set(EDDY_EINVAL,
+                              "a select has a prefix of %zu bytes (at most %u), or %zu "
+                              "types (at most %u), or no pointer to them",
+                              s->prefix.len, EDDY_STREAM_MAX, s->type_count, TYPES_MAX);
+    }
+    for (size_t i = 0; i < s->type_count; i++) {
+        if (s->types[i].len > EDDY_TYPE_MAX || (s->types[i].len > 0 && !s->types[i].ptr)) {
+            return eddy_error_set(EDDY_EINVAL, "a type of a select is too long, or has no bytes");
+        }
+    }
+    return 0;
+}
+
+int eddy_match_take(const eddy_select *given, uint32_t flags, eddy_select *select) {
+    *select = (eddy_select)EDDY_SELECT_INIT;
+    if (!given) {
+        return 0;
+    }
+    if (given->size < offsetof(eddy_select, stream) || given->size > sizeof *select) {
+        return eddy_error_set(EDDY_EINVAL,
+                              "a select of %u bytes: size must be sizeof(eddy_select), %zu",
+                              given->size, sizeof *select);
+    }
+    memcpy(select, given, given->size);
+    select->size = sizeof *select;
+    return check(select, flags);
+}
+
+static eddy_bytes keep(unsigned char **at, eddy_bytes b) {
+    eddy_bytes kept = eddy_mem(*at, b.len);
+    if (b.len > 0) {
+        memcpy(*at, b.ptr, b.len);
+    }
+    *at += b.len;
+    return kept;
+}
+
+void *eddy_match_keep(eddy_select *s) {
+    size_t types = s->type_count * sizeof(eddy_bytes);
+    size_t need = types + s->stream.len + s->prefix.len + 1;
+    for (size_t i = 0; i < s->type_count; i++) {
+        need += s->types[i].len;
+    }
+    unsigned char *bytes = malloc(need);
+    if (!bytes) {
+        (void)eddy_error_set(EDDY_ENOMEM, "no memory for a select");
+        return NULL;
+    }
+    eddy_bytes *kept = (eddy_bytes *)(void *)bytes;
+    unsigned char *at = bytes + types;
+    for (size_t i = 0; i < s->type_count; i++) {
+        kept[i] = keep(&at, s->types[i]);
+    }
+    s->types = kept;
+    s->stream = keep(&at, s->stream);
+    s->prefix = keep(&at, s->prefix);
+    return bytes;
+}

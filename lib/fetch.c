@@ -14,6 +14,8 @@ enum {
     SHORT = 32,              /* bytes of most ids, and less than FETCH_NAMES */
 };
 
+static_assert(EDDY_EXTENT_SIZE % (EDDY_TRIE_CLASS * EDDY_LINE) != 0, "a word behind each leaf");
+
 /* What a fetch has written so far of bytes that must stay: names and ids. */
 struct fetch {
     unsigned char *at;
@@ -70,8 +72,8 @@ static inline bool fetch_one(struct eddy_arena *a, struct eddy_span *span, struc
     /* Nothing lies over what is loaded: the handle has slots. */
     const struct eddy_view v = {.arena = a, .span = span, .overlay = NULL};
     struct eddy_event_more more = {0};
-    /* [fetch.R1] relaxed: where the event after the next will be looked for; the slot behind the
-     * leaf's last is no more than a place that is not fetched */
+    /* [fetch.R1] relaxed: where the event after the next will be looked for. The word behind the leaf's
+     * last slot is one of the same extent, which no leaf fills to its end, and any address will do. */
     eddy_at_fetch_read((uintptr_t)a->base + eddy_ld_rlx(slot + 1), EDDY_READER_AHEAD);
     uint64_t ref = eddy_view_load(&v, slot);
     struct eddy_room room = {
@@ -108,8 +110,7 @@ static size_t fetch_leaf(struct eddy_reader *r, eddy_event *events, size_t max) 
         !eddy_view_holds(&r->instant.view, leaf->off, leaf->tag)) {
         return 0;
     }
-    /* The leaf's last slot is left out: behind it there is nothing to look ahead to. */
-    max = max < EDDY_TRIE_SLOTS - 1 - k ? max : EDDY_TRIE_SLOTS - 1 - k;
+    max = max < EDDY_TRIE_SLOTS - k ? max : EDDY_TRIE_SLOTS - k;
     max = max < left ? max : left;
     const struct eddy_shm_node *node = eddy_arena_raw(a, leaf->off);
     size_t n = 0;

@@ -265,20 +265,30 @@ static unsigned repeated(const struct steps_tracee *t, uint64_t rip) {
     return code[at] >= 0xa4 && code[at] <= 0xaf ? at + 1 : 0;
 }
 
-/* Runs until it comes to an address. */
-static void run_to(struct steps_tracee *t, uint64_t rip) {
+/* Puts a trap at an address; gives what was there. */
+static long set_trap(struct steps_tracee *t, uint64_t rip) {
     void *at = (void *)(uintptr_t)rip;
-    struct user_regs_struct regs;
     errno = 0;
     long was = ptrace(PTRACE_PEEKTEXT, t->pid, at, NULL);
     CHECK_EQ(errno, 0);
-    long trap = (was & ~0xffL) | 0xcc;
-    CHECK_EQ(ptrace(PTRACE_POKETEXT, t->pid, at, (void *)trap), 0);
+    CHECK_EQ(ptrace(PTRACE_POKETEXT, t->pid, at, (void *)((was & ~0xffL) | 0xcc)), 0);
+    return was;
+}
+
+/* Runs until it comes to an address, or to the other. */
+static void run_to(struct steps_tracee *t, uint64_t rip, uint64_t other) {
+    struct user_regs_struct regs;
+    long was = set_trap(t, rip);
+    long other_was = other ? set_trap(t, other) : 0;
     CHECK_EQ(ptrace(PTRACE_CONT, t->pid, NULL, NULL), 0);
     CHECK_EQ(wait_stop(t), SIGTRAP);
-    CHECK_EQ(ptrace(PTRACE_POKETEXT, t->pid, at, (void *)was), 0);
+    if (other) {
+        CHECK_EQ(ptrace(PTRACE_POKETEXT, t->pid, (void *)(uintptr_t)other, (void *)other_was), 0);
+    }
+    CHECK_EQ(ptrace(PTRACE_POKETEXT, t->pid, (void *)(uintptr_t)rip, (void *)was), 0);
     CHECK_EQ(ptrace(PTRACE_GETREGS, t->pid, NULL, &regs), 0);
-    regs.rip = rip;
+    regs.rip--; /* behind the trap */
+    CHECK(regs.rip == rip || regs.rip == other);
     CHECK_EQ(ptrace(PTRACE_SETREGS, t->pid, NULL, &regs), 0);
 }
 
@@ -305,9 +315,10 @@ static unsigned repeated(const struct steps_tracee *t, uint64_t rip) {
     return 0;
 }
 
-static void run_to(struct steps_tracee *t, uint64_t rip) {
+static void run_to(struct steps_tracee *t, uint64_t rip, uint64_t other) {
     (void)t;
     (void)rip;
+    (void)other;
 }
 
 static uint64_t return_address(const struct steps_tracee *t) {
@@ -334,10 +345,10 @@ static void step(struct steps_tracee *t) {
     follow_away(t);
     unsigned len = t->at == from ? repeated(t, t->at) : 0;
     if (t->back && t->away_max && t->away > t->away_max) {
-        run_to(t, t->back);
+        run_to(t, t->back, 0);
         t->away = 0;
     } else if (len > 0) {
-        run_to(t, t->at + len); /* its trap comes after each round of a repeated instruction */
+        run_to(t, t->at + len, 0); /* its trap comes after each round of a repeated instruction */
     } else {
         CHECK_EQ(ptrace(PTRACE_SINGLESTEP, t->pid, NULL, NULL), 0);
         int signal = wait_stop(t);
@@ -392,8 +403,8 @@ bool steps_next(struct steps_tracee *t) {
     return false;
 }
 
-void steps_run_to(struct steps_tracee *t, uint64_t to) {
-    run_to(t, to);
+void steps_run_to(struct steps_tracee *t, uint64_t to, uint64_t other) {
+    run_to(t, to, other);
     (void)look(t);
 }
 

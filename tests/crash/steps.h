@@ -94,8 +94,8 @@ bool steps_start(struct steps_tracee *tracee, struct steps_stage *stage, uint64_
 /* Goes on to the next instruction that changes the arena: true, or false if the operation has
  * returned. */
 bool steps_next(struct steps_tracee *tracee);
-/* Runs to an instruction of this program, which it must come to. */
-void steps_run_to(struct steps_tracee *tracee, uint64_t address);
+/* Runs to one of two instructions of this program, to one of which it must come. */
+void steps_run_to(struct steps_tracee *tracee, uint64_t address, uint64_t other);
 /* Takes over what others have changed. */
 void steps_catch_up(struct steps_tracee *tracee);
 /* Bytes of the arena that `last` has. */

@@ -242,7 +242,8 @@ static void leave_stage(struct steps_stage *stage, eddy_reader *follower) {
 static bool stop_at_points(struct steps_tracee *t, const struct steps_points *points,
                            steps_visitor visitor) {
     if (points->committed) {
-        steps_run_to(t, (uint64_t)(uintptr_t)&eddy_commit_try);
+        /* The short way of an append has its commit within itself. */
+        steps_run_to(t, (uint64_t)(uintptr_t)&eddy_commit_try, (uint64_t)(uintptr_t)&eddy_append);
     }
     while (points->committed && t->commits == 0 && steps_next(t)) {
     }

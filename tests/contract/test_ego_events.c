@@ -3,9 +3,7 @@
  * connected is here a handle that was shut down (decision 1). */
 #include "contract.h"
 #include "support/check.h"
-#include "support/child.h"
 
-#include <signal.h>
 #include <stdlib.h>
 
 /* ---- ReplayEvents ---- */
@@ -133,46 +131,6 @@ Test(contract, EV04_ping_connects_and_an_empty_write_succeeds, .timeout = 20) {
     eddy_store *store = sandbox_open(&box, "journal", 0);
     must(eddy_append(store, eddy_str("p"), EDDY_ANY, NULL, 0, NULL));
     lists(store, "", "", 10, "");
-    eddy_close(store);
-}
-
-static void write_and_wait(void *arg) {
-    eddy_store *store = sandbox_open(arg, "journal", EDDY_EPHEMERAL);
-    eddy_new_event event = event_of("type", "data");
-    CHECK_OK(eddy_append(store, eddy_str("p"), EDDY_ANY, &event, 1, NULL));
-    raise(SIGKILL);
-}
-
-/* Also where the last one did not disconnect, but was killed. */
-Test(contract, EV44_what_was_not_kept_is_gone_after_connecting_again, .timeout = 60) {
-    struct sandbox box;
-    eddy_event event;
-    char data[8];
-    sandbox_make(&box);
-    for (int killed = 0; killed < 2; killed++) {
-        if (killed) {
-            cr_assert_eq(child_run(write_and_wait, &box), -SIGKILL);
-        } else {
-            eddy_store *store = sandbox_open(&box, "journal", EDDY_EPHEMERAL);
-            put(store, "p", "a");
-            eddy_close(store);
-        }
-        eddy_store *store = sandbox_open(&box, "journal", EDDY_EPHEMERAL);
-        cr_assert_eq(latest(store, "p", &event, data, sizeof data), EDDY_ENOENT);
-        cr_assert_eq(facts_of(store).head, 0);
-        eddy_close(store);
-    }
-}
-
-Test(contract, EV45_what_was_kept_is_there_after_connecting_again, .timeout = 20) {
-    struct sandbox box;
-    sandbox_make(&box);
-    eddy_store *store = sandbox_open(&box, "journal", 0);
-    put_many(store, "p", 3);
-    must(eddy_shutdown(store));
-    eddy_close(store);
-    store = sandbox_open(&box, "journal", EDDY_MUST_EXIST);
-    replays(store, "p", 1, 10, 10, "1 2 3");
     eddy_close(store);
 }
 

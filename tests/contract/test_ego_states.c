@@ -131,30 +131,6 @@ Test(contract, OF10_zeros_are_stored, .timeout = 20) {
     eddy_close(store);
 }
 
-Test(contract, OF11_kept_offsets_are_there_after_connecting_again, .timeout = 20) {
-    struct sandbox box;
-    sandbox_make(&box);
-    eddy_store *store = sandbox_open(&box, "offsets", 0);
-    must(write_offset(store, "P", 9, 15, 1000));
-    eddy_close(store);
-    store = sandbox_open(&box, "offsets", EDDY_MUST_EXIST);
-    cr_assert_eq(offset_of(store, "P", 9), 15);
-    cr_assert_eq(time_of(store, "P", 9), 1000);
-    eddy_close(store);
-}
-
-Test(contract, OF12_offsets_that_are_not_kept_are_gone_after_connecting_again, .timeout = 20) {
-    struct sandbox box;
-    eddy_checkpoint checkpoint;
-    sandbox_make(&box);
-    eddy_store *store = sandbox_open(&box, "offsets", EDDY_EPHEMERAL);
-    must(write_offset(store, "P", 9, 15, 1000));
-    eddy_close(store);
-    store = sandbox_open(&box, "offsets", EDDY_EPHEMERAL);
-    gives(eddy_checkpoint_get(store, eddy_str("P"), 9, &checkpoint), EDDY_ENOENT);
-    eddy_close(store);
-}
-
 Test(contract, OF13_many_writes_of_one_offset_take_no_more_memory, .timeout = 60) {
     eddy_store *store = sandbox_anonymous();
     uint64_t used[2];
@@ -276,18 +252,6 @@ Test(contract, DS06_an_empty_key_or_no_state_is_refused, .timeout = 20) {
     gives(write_state(store, "", 1, "a"), EDDY_EINVAL);
     gives(eddy_state_put(store, eddy_str("x"), EDDY_ANY, NULL, NULL), EDDY_EINVAL);
     cr_assert_eq(count_states(store), 0);
-    eddy_close(store);
-}
-
-/* It has no flag to keep it: such a store is an ephemeral one. */
-Test(contract, DS07_states_go_with_the_connection, .timeout = 20) {
-    struct sandbox box;
-    sandbox_make(&box);
-    eddy_store *store = sandbox_open(&box, "states", EDDY_EPHEMERAL);
-    must(write_state(store, "x", 1, "a"));
-    eddy_close(store);
-    store = sandbox_open(&box, "states", EDDY_EPHEMERAL);
-    gives(find_state(store, "x"), EDDY_ENOENT);
     eddy_close(store);
 }
 

@@ -108,15 +108,6 @@ static inline uint64_t off_of(const struct eddy_plan *p, const void *at) {
     return eddy_arena_off(p->thread->arena, at);
 }
 
-/* Is the block at off one that this plan took? */
-static inline bool is_private(const struct eddy_plan *p, uint64_t off) {
-    return off != 0 && p->own.count != 0 && eddy_overlay_over(&p->own, off, 0) == off;
-}
-
-bool eddy_plan_is_private(const struct eddy_plan *p, uint64_t off) {
-    return is_private(p, off);
-}
-
 int eddy_plan_take(struct eddy_plan *p, unsigned class_, uint64_t *off) {
     if (p->taken_count == p->taken_room) {
         size_t room = p->taken_room * 2 + 16;
@@ -263,7 +254,7 @@ static int leaf_of(struct eddy_plan *p, eddy_word *root, bool private, uint64_t 
             r = link_cell(p, cell, private, 0, value);
             block = &(*leaf)->block;
         }
-        private = is_private(p, value);
+        private = eddy_plan_is_private(p, value);
         *leaf = (struct eddy_shm_node *)(void *)block;
         *leaf_private = private;
         uint64_t shape = eddy_trie_shape(block);
@@ -406,7 +397,7 @@ static int leaf8_of(struct eddy_plan *p, struct eddy_shm_stream *s, bool private
     int r = eddy_trie_follow(&p->view, &s->leaf8, EDDY_LEAF8_CLASS, &value, &block);
     if (r == 1) {
         *leaf = (struct eddy_shm_node *)(void *)block;
-        *leaf_private = is_private(p, value);
+        *leaf_private = eddy_plan_is_private(p, value);
         return 0;
     }
     if (r == 0 && value != 0) {
@@ -438,8 +429,8 @@ static int versions_in(struct eddy_plan *p, struct eddy_shm_stream *s, bool priv
 
 int eddy_plan_versions(struct eddy_plan *p, struct eddy_shm_stream *s, uint64_t hash,
                        uint64_t version, uint32_t count, struct eddy_plan_values v) {
-    bool private = is_private(p, off_of(p, s));
-    struct eddy_plan_known *known = eddy_plan_known(p, hash);
+    bool private = eddy_plan_is_private(p, off_of(p, s));
+    struct eddy_plan_known *known = eddy_plan_known_of(p, hash);
     struct eddy_trie_leaf *near = !private && known->desc == off_of(p, s) ? &known->leaf : NULL;
     while (count > 0) {
         uint64_t end = version >= EDDY_TRIE_VERSION   ? UINT64_MAX
@@ -484,7 +475,7 @@ static int condemn_keyed(struct eddy_plan *p, uint64_t off) {
     if (r < 0 || eddy_keyed_kind(&e->keyed) != EDDY_BLOCK_ENTRY) {
         return r;
     }
-    /* [plan.R12] relaxed: constant since before it was published */
+    /* [plan.R15] relaxed: constant since before it was published */
     uint64_t next = eddy_ld_rlx(&e->more);
     for (unsigned i = 0; r == 0 && next != 0; i++) {
         struct eddy_shm_more *m = eddy_keyed_more(a, next, off);
@@ -550,7 +541,7 @@ static int name_at(struct eddy_plan *p, const struct eddy_stream_place *at, uint
             return r;
         }
     }
-    return link_cell(p, place.cell, is_private(p, place.in), place.there, value);
+    return link_cell(p, place.cell, eddy_plan_is_private(p, place.in), place.there, value);
 }
 
 int eddy_plan_name(struct eddy_plan *p, uint64_t stream_off, eddy_bytes name, uint64_t hash) {
@@ -580,7 +571,7 @@ int eddy_plan_put(struct eddy_plan *p, uint64_t off, uint64_t was,
         eddy_st_rlx(&new->collision, next);
         r = link_cell(p, &old->collision, false, next, EDDY_TOMB(seq));
     }
-    return r < 0 ? r : link_cell(p, place.cell, is_private(p, place.in), was, off);
+    return r < 0 ? r : link_cell(p, place.cell, eddy_plan_is_private(p, place.in), was, off);
 }
 
 /* ---- taking out ---- */
@@ -679,7 +670,8 @@ int eddy_plan_unname(struct eddy_plan *p, uint64_t off, uint64_t seq) {
     eddy_word *slot;
     /* [plan.R9] relaxed: constant since it was filled */
     uint64_t number = eddy_ld_rlx(&s->number);
-    int r = find_way(p, eddy_ld_rlx(&s->hash), &way);
+    uint64_t hash = eddy_ld_rlx(&s->hash);
+    int r = find_way(p, hash, &way);
     if (r == 0) {
         r = find_cell(p, &way, off, &cell);
     }
@@ -697,7 +689,7 @@ int eddy_plan_unname(struct eddy_plan *p, uint64_t off, uint64_t seq) {
     if (r == 0) {
         r = collapse(p, &way, seq);
     }
-    if (r == 0 && eddy_keyed_kind(s) == EDDY_BLOCK_STREAM) {
+    if (r == 0 && eddy_keyed_kind(s) == EDDY_BLOCK_STREAM && !EDDY_FAMILY(hash)) {
         r = eddy_trie_slot(&p->view, &a->super->streams_root, number, &slot);
         r = r == 1   ? link_cell(p, slot, false, off, EDDY_TOMB(seq))
             : r == 0 ? gone(p, &a->super->streams_root)

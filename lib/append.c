@@ -85,6 +85,9 @@ static inline bool write_blocks(struct eddy_thread *t, const eddy_new_event *eve
     d->bytes = 0;
     for (size_t i = 0; i < count; i++) {
         flags[i] = eddy_event_flags(&events[i]);
+        if (__builtin_expect((flags[i] & EDDY_EVENT_SHARD) != 0, 0)) {
+            return false;
+        }
         size[i] = eddy_event_size_of(&events[i], flags[i]);
         d->bytes += size[i];
     }

@@ -62,6 +62,8 @@ void eddy_batch_fini(struct eddy_batch *b) {
     free(b->cuts.at);
     forget_puts(b);
     free(b->puts.at);
+    free(b->shards.at);
+    free(b->empty_lists.at);
     free(b->names.at);
     free(b->table.at);
     memset(b, 0, sizeof *b);
@@ -77,6 +79,9 @@ void eddy_batch_clear(struct eddy_batch *b) {
     b->pieces.count = 0;
     b->cuts.count = 0;
     forget_puts(b);
+    b->shards.count = 0;
+    b->empty_lists.count = 0;
+    b->sharded = 0;
     b->limits = NULL;
     b->enforce = false;
     b->reset = false;
@@ -223,6 +228,15 @@ int eddy_batch_cut(struct eddy_batch *b, uint32_t stream, uint32_t kind, uint64_
     }
     b->cuts.at[b->cuts.count++] =
         (struct eddy_batch_cut){.stream = stream, .kind = kind, .version = version};
+    return 0;
+}
+
+int eddy_batch_empty_list(struct eddy_batch *b, const unsigned char *key) {
+    if (!ROOM(b->empty_lists)) {
+        return no_memory();
+    }
+    struct eddy_batch_list *l = &b->empty_lists.at[b->empty_lists.count++];
+    memcpy(l->key, key, sizeof l->key);
     return 0;
 }
 
@@ -481,6 +495,7 @@ static size_t fill_part(struct eddy_batch *b, struct eddy_thread *t, uint32_t st
     const size_t most = at_most(b, count);
     uint64_t end = p->end;
     void *at = NULL;
+    uint32_t sharded = 0;
     uint32_t n = 0;
     for (; n < most; n++) {
         uint64_t size = eddy_event_size(&events[n]);
@@ -493,6 +508,7 @@ static size_t fill_part(struct eddy_batch *b, struct eddy_thread *t, uint32_t st
         note[n] = (struct eddy_batch_event){
             .off = piece + end, .bytes = size, .stream = stream, .k = k + n};
         end += size;
+        sharded += eddy_event_in_shard(&events[n]);
     }
     if (data && n > 0) {
         *data = at;
@@ -502,6 +518,7 @@ static size_t fill_part(struct eddy_batch *b, struct eddy_thread *t, uint32_t st
     s->events += n;
     s->bytes += end - p->end;
     b->bytes += end - p->end;
+    b->sharded += sharded;
     p->end = end;
     p->end_events += n;
     return n;

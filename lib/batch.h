@@ -105,6 +105,19 @@ struct eddy_batch_put {
     void *own; /* a copy of data and metadata; NULL: they are the caller's until the commit */
 };
 
+/* An event that is in a shard. */
+struct eddy_batch_shard {
+    uint64_t shard;
+    int64_t time_ns;
+    uint32_t event;
+    bool timed; /* time_ns was given */
+};
+
+/* A list that is to be taken out if nothing is left in it. */
+struct eddy_batch_list {
+    unsigned char key[9];
+};
+
 /* An extent, or a run of them, that the batch has used. */
 struct eddy_batch_piece {
     uint64_t base;
@@ -133,9 +146,12 @@ struct eddy_batch {
     EDDY_VECTOR(struct eddy_batch_piece) pieces;
     EDDY_VECTOR(struct eddy_batch_cut) cuts;
     EDDY_VECTOR(struct eddy_batch_put) puts;
+    EDDY_VECTOR(struct eddy_batch_shard) shards; /* by shard, then event: by the first evaluation */
+    EDDY_VECTOR(struct eddy_batch_list) empty_lists;
     EDDY_VECTOR(unsigned char) names;
     EDDY_VECTOR(uint32_t) table; /* hash -> stream + 1; room is a power of two, or none is used */
     uint64_t bytes;              /* of all event blocks */
+    uint32_t sharded;            /* events that are in a shard */
     const eddy_limits *limits;   /* to be set; NULL: none */
     uint64_t drop;               /* events that are to be dropped at least, with `enforce` */
     bool more;                   /* said by its commit: the limits want more to go */
@@ -164,6 +180,7 @@ int eddy_batch_expect_key(struct eddy_batch *batch, const struct eddy_arena *are
 int eddy_batch_expect_none(struct eddy_batch *batch, struct eddy_arena *arena,
                            const eddy_select *select);
 int eddy_batch_cut(struct eddy_batch *batch, uint32_t stream, uint32_t kind, uint64_t version);
+int eddy_batch_empty_list(struct eddy_batch *batch, const unsigned char *key);
 /* Adds events; *data (if not NULL) is where the last one's data is to be, if it has no pointer. */
 int eddy_batch_append(struct eddy_batch *batch, struct eddy_thread *thread, uint32_t stream,
                       const eddy_new_event *events, size_t count, void **data);

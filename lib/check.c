@@ -12,6 +12,7 @@
 #include "anchor.h"
 #include "error.h"
 #include "gone.h"
+#include "list.h"
 #include "look.h"
 #include "reader.h"
 
@@ -71,6 +72,9 @@ static void check_event(struct check *k, uint64_t offset, const eddy_word *slot,
             report(k, "streams", "version %llu of stream '%.*s' does not lead to offset %llu",
                    (unsigned long long)raw.version, (int)eddy_stream_name(d).len,
                    (const char *)eddy_stream_name(d).ptr, o);
+        } else if ((raw.flags & EDDY_SHARD_GIVEN) && eddy_list_has(v, raw.shard, offset) <= 0 &&
+                   eddy_view_load(v, slot) == ref) {
+            report(k, "list", "offset %llu is not in the list of its shard", o);
         }
     }
     free(room.bytes);
@@ -187,6 +191,18 @@ static void check_streams(struct check *k) {
         } else if (r == 1) {
             check_stream(k, n, eddy_arena_raw(k->now.view.arena, off));
         }
+    }
+}
+
+static int check_list(void *arg, struct eddy_shm_stream *list) {
+    struct check *k = arg;
+    eddy_list_check(&k->now.view, list, report, k);
+    return k->wrong >= 100;
+}
+
+static void check_lists(struct check *k) {
+    if (eddy_list_each(&k->now.view, check_list, k) < 0) {
+        report(k, "list", "%s", eddy_errmsg());
     }
 }
 
@@ -354,6 +370,7 @@ static void check_all(struct check *k) {
     check_events(k);
     check_streams(k);
     check_keys(k);
+    check_lists(k);
 }
 
 int eddy_check(eddy_store *s, void (*fn)(void *arg, const char *room, const char *text),

@@ -24,6 +24,7 @@
 #include "expect.h"
 #include "gone.h"
 #include "keys.h"
+#include "list.h"
 #include "retain.h"
 #include "wait.h"
 
@@ -213,7 +214,7 @@ int eddy_commit_plan_events(const struct eddy_committer *c, struct eddy_batch *b
     if (r == 0) {
         r = plan_versions(c, b, first);
     }
-    return r;
+    return r == 0 && b->sharded > 0 ? eddy_list_plan_shards(c, b, t) : r;
 }
 
 /* Evaluates as of t->s: 1 if it changes something, 0, EDDY_ECONFLICT, or another error. */
@@ -244,6 +245,9 @@ static int evaluate(const struct eddy_committer *c, struct eddy_batch *b, struct
     }
     if (r == 0 && b->events.count > 0) {
         r = eddy_commit_plan_events(c, b, t);
+    }
+    if (r == 0 && b->empty_lists.count > 0) {
+        r = eddy_list_plan_empty(c, b, t);
     }
     if (r == 0) {
         r = eddy_plan_finish(c->plan);

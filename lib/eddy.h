@@ -213,7 +213,8 @@ EDDY_API int eddy_list(const char *dir, int (*fn)(void *arg, const eddy_found *f
 #define EDDY_TX_EVENTS_MAX 65536u
 #define EDDY_EVENT_MAX (UINT64_C(1) << 30) /* bytes of data and metadata in an event */
 
-#define EDDY_TIME_GIVEN 0x1u /* new event: time_ns counts although it is 0 */
+#define EDDY_TIME_GIVEN 0x1u  /* new event: time_ns counts although it is 0 */
+#define EDDY_SHARD_GIVEN 0x2u /* new event: it is in its shard, although that is 0 */
 
 /* An event to append. Zero in every field is a valid event. */
 typedef struct eddy_new_event {
@@ -221,9 +222,9 @@ typedef struct eddy_new_event {
     eddy_bytes id; /* none: reads back as "<stream>-<version>" */
     eddy_bytes data;
     eddy_bytes metadata;
-    int64_t time_ns; /* when it happened; 0 (without EDDY_TIME_GIVEN): the time of recording */
-    uint64_t shard;
-    uint32_t flags;
+    int64_t time_ns;   /* when it happened; 0 (without EDDY_TIME_GIVEN): the time of recording */
+    uint64_t shard;    /* the shard that it is in; 0 (without EDDY_SHARD_GIVEN): it is in none */
+    uint32_t flags;    /* EDDY_TIME_GIVEN, EDDY_SHARD_GIVEN */
     uint32_t reserved; /* must be 0 */
 } eddy_new_event;
 
@@ -585,13 +586,14 @@ typedef struct eddy_event {
     uint64_t shard;
     uint64_t tx_offset; /* offset of the first event of its transaction */
     uint32_t tx_count;  /* events in its transaction: tx_offset ... tx_offset + tx_count - 1 */
-    uint32_t reserved;
+    uint32_t flags; /* EDDY_TIME_GIVEN, EDDY_SHARD_GIVEN: it came with a time, it is in a shard */
 } eddy_event;
 
 #define EDDY_FOLLOW 0x1u   /* go on with events that are yet to come */
 #define EDDY_BACKWARD 0x2u /* from the last to the first; not with EDDY_FOLLOW */
 #define EDDY_BORROW 0x4u   /* give data and metadata in place, without a copy; not when read-only */
 #define EDDY_KNOWN 0x8u    /* EDDY_ENOENT if the stream does not exist, rather than nothing */
+#define EDDY_SHARD 0x20u   /* of one shard only */
 
 /* Which events. Zero in every field: all of them. A bound says whether it is exclusive (after) or
  * inclusive (from, to). All that is given must hold. */
@@ -613,10 +615,11 @@ typedef struct eddy_select {
     uint64_t limit;          /* at most so many events; 0: no limit */
     uint64_t before_offset;  /* exclusive; 0: no bound; with to_offset the lower of both counts */
     uint64_t before_version; /* exclusive; 0: no bound; with stream only */
+    uint64_t shard;          /* with EDDY_SHARD: events that are in this shard */
 } eddy_select;
 
 #define EDDY_SELECT_INIT                                                                           \
-    { sizeof(eddy_select), 0, {0, 0}, {0, 0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    { sizeof(eddy_select), 0, {0, 0}, {0, 0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 typedef struct eddy_reader eddy_reader;
 
@@ -801,6 +804,30 @@ EDDY_API int eddy_stream_info(eddy_store *store, eddy_bytes stream, eddy_stream_
  * page costs the same. fn may call eddy, but not eddy_close(). */
 EDDY_API int64_t eddy_streams(eddy_store *store, eddy_bytes prefix, eddy_bytes after, size_t limit,
                               int (*fn)(void *arg, const eddy_stream_facts *facts), void *arg);
+
+typedef struct eddy_shard_facts {
+    uint32_t size; /* sizeof(eddy_shard_facts), set by eddy */
+    uint32_t reserved;
+    uint64_t shard;
+    int64_t newest_time_ns; /* the latest time of its events there now */
+    uint64_t last_offset;   /* of the last of them */
+} eddy_shard_facts;
+
+/* Calls fn for each shard that has an event that is there, in order of their numbers, until it gives a
+ * value other than 0. Each as of some instant of the call. Returns how many calls were made. fn may call
+ * eddy, but not eddy_close(). */
+EDDY_API int64_t eddy_shards(eddy_store *store, int (*fn)(void *arg, const eddy_shard_facts *facts),
+                             void *arg);
+
+/* Calls fn for the events of a shard whose time is after after_time_ns (exclusive; INT64_MIN: all but
+ * those of that very time), in order of (time, offset), at most `limit` of them, until fn gives a value
+ * other than 0. Those that were there at one instant of the call; the bytes are valid during fn, which may
+ * call eddy, but not eddy_close(). What it costs goes by what it gives, as far as times mostly rise.
+ * Returns how many calls were made. To page on by time is sure only where times differ: else go on by
+ * offset, with EDDY_SHARD and after_offset of a select. */
+EDDY_API int64_t eddy_shard_after_time(eddy_store *store, uint64_t shard, int64_t after_time_ns,
+                                       size_t limit, int (*fn)(void *arg, const eddy_event *event),
+                                       void *arg);
 
 typedef struct eddy_facts {
     uint32_t size; /* set by the caller: sizeof(eddy_facts) */

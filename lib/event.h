@@ -23,9 +23,18 @@ struct eddy_event_more {
     uint32_t flags;  /* EDDY_EVENT_... */
 };
 
+static inline bool eddy_event_in_shard(const eddy_new_event *e) {
+    return e->shard != 0 || (e->flags & EDDY_SHARD_GIVEN);
+}
+
+/* Flags of the interface that an event may have, and that it reads back with. */
+#define EDDY_EVENT_GIVEN (EDDY_TIME_GIVEN | EDDY_SHARD_GIVEN)
+static_assert(EDDY_TIME_GIVEN == EDDY_EVENT_TIME && EDDY_SHARD_GIVEN == EDDY_EVENT_SHARD,
+              "flags in the block are those of the interface");
+
 static inline unsigned eddy_event_flags(const eddy_new_event *e) {
     return ((e->time_ns != 0 || (e->flags & EDDY_TIME_GIVEN)) ? EDDY_EVENT_TIME : 0u) |
-           (e->shard != 0 ? EDDY_EVENT_SHARD : 0u);
+           (eddy_event_in_shard(e) ? EDDY_EVENT_SHARD : 0u);
 }
 
 static inline uint64_t eddy_event_fixed_size(unsigned flags) {
@@ -141,7 +150,7 @@ static inline void eddy_event_parse(const struct eddy_shm_event *h, const unsign
                                     eddy_event *out) {
     out->time_ns = out->recorded_ns;
     out->shard = 0;
-    out->reserved = 0;
+    out->flags = h->flags & EDDY_EVENT_GIVEN;
     if (h->flags & EDDY_EVENT_TIME) {
         eddy_copy_out(&out->time_ns, p, 8);
         p += 8;

@@ -140,8 +140,8 @@ int eddy_reader_init(struct eddy_reader *r, struct eddy_store *store, const eddy
     r->store = store;
     r->life = store->life;
     r->slot = UINT32_MAX;
-    int got =
-        eddy_match_take(given, EDDY_FOLLOW | EDDY_BACKWARD | EDDY_BORROW | EDDY_KNOWN, &select);
+    int got = eddy_match_take(
+        given, EDDY_FOLLOW | EDDY_BACKWARD | EDDY_BORROW | EDDY_KNOWN | EDDY_SHARD, &select);
     got = got < 0 ? got : check_select(store, &select);
     if (got == 0) {
         r->bytes = eddy_match_keep(&select);
@@ -152,16 +152,21 @@ int eddy_reader_init(struct eddy_reader *r, struct eddy_store *store, const eddy
         set_bounds(r);
     }
     r->spin_ns = SPIN_MAX_NS;
-    r->by_offset =
-        select.stream.len == 0 && !(select.flags & EDDY_BACKWARD) && !store->arena.read_only;
+    r->listed = select.stream.len == 0 && (select.flags & EDDY_SHARD);
+    r->indexed = select.stream.len > 0 || r->listed;
+    r->by_offset = !r->indexed && !(select.flags & EDDY_BACKWARD) && !store->arena.read_only;
     r->borrow = (select.flags & EDDY_BORROW) != 0;
     r->filters = select.prefix.len > 0 || select.type_count > 0 || select.after_offset ||
                  select.to_offset || select.before_offset || select.from_time_ns ||
                  select.to_time_ns || select.from_recorded_ns || select.to_recorded_ns ||
-                 select.limit;
+                 select.limit || (select.flags & EDDY_SHARD);
     if (got == 0 && select.stream.len > 0) {
         r->hash = eddy_stream_hash(&store->arena, select.stream);
         r->group = eddy_wait_group_of(r->hash);
+    }
+    if (got == 0 && r->listed) {
+        r->key = eddy_list_key(&store->arena, EDDY_LIST_SHARD, select.shard);
+        r->group = eddy_wait_group_of(r->key.hash);
     }
     if (got == 0 && needs_slot(r)) {
         got = take_slot(r, &store->member);
@@ -293,7 +298,7 @@ int eddy_reader_wait(eddy_reader *r, int64_t deadline_ns, eddy_event *event) {
 }
 
 void eddy_reader_wake(eddy_reader *r) {
-    /* [follow.P3] acq_rel: pairs with [follow.C1], [follow.C2], [reader.C2]. Before the wake. */
+    /* [follow.P3] acq_rel: pairs with [follow.C1], [follow.C2], [follow.C5]. Before the wake. */
     (void)eddy_add_ar(&r->woken, 1u);
     if (!r->store->arena.read_only) {
         eddy_wait_wake_group(&r->store->arena, r->group);
@@ -301,6 +306,21 @@ void eddy_reader_wake(eddy_reader *r) {
     if (r->pollfd) {
         eddy_pollfd_kick(r->pollfd);
     }
+}
+
+int eddy_reader_arm(struct eddy_reader *r) {
+    int armed = eddy_pollfd_arm(r->pollfd, r->seen, EDDY_WAIT_RECHECK_NS);
+    if (armed < 0) {
+        return eddy_error_set(EDDY_ESYS, "the reader's descriptor: %s", strerror(-armed));
+    }
+    /* [follow.C5] acquire: pairs with [follow.P3]: a kick that came before this arming was cleared
+     * by it */
+    uint32_t woken = eddy_ld_acq(&r->woken);
+    if (woken != r->kicked) {
+        r->kicked = woken;
+        eddy_pollfd_kick(r->pollfd);
+    }
+    return EDDY_CAUGHT_UP;
 }
 
 int eddy_reader_fd(eddy_reader *r) {

@@ -38,6 +38,7 @@ static void turn_to(eddy_buffer *b, eddy_store *store, eddy_bytes stream) {
     r->desc = 0;
     r->versions.off = 0;
     r->select.stream = stream;
+    r->indexed = stream.len > 0;
     r->hash = stream.len ? eddy_stream_hash(&store->arena, stream) : 0;
 }
 

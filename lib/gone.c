@@ -88,6 +88,8 @@ int eddy_gone_look(const struct eddy_view *v, uint64_t offset, struct eddy_trie_
             look->version = event.version;
             look->stream = more.stream;
             look->time_ns = event.time_ns;
+            look->shard = event.shard;
+            look->sharded = (event.flags & EDDY_SHARD_GIVEN) != 0;
         }
         if (r != 0) {
             return r;

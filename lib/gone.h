@@ -57,6 +57,8 @@ struct eddy_gone_look {
     uint64_t version;
     uint64_t stream; /* offset of its descriptor */
     int64_t time_ns;
+    uint64_t shard;
+    bool sharded;   /* it is in that shard */
     uint64_t first; /* this offset, or, if there is no leaf, all that is known to have gone */
     uint64_t last;
 };

@@ -421,15 +421,17 @@ static_assert(sizeof(struct eddy_shm_extent) == EDDY_LINE, "extent state");
  *     32  home     the cell that is the root of its trie
  *     40  base     the first number under it (number trie), or a hash under it (hash trie)
  *     48  sum      leaves of offsets and of versions: bytes of all events of the store, or of the
- *                  stream, that come before its first number: constant while it lives
- *     56  (zero)
+ *                  stream, that come before its first number: constant while it lives. In the list
+ *                  of a shard: the highest event time that there was under it, sign flipped: maximum
+ *     56  low      in the list of a shard: the complement of the lowest: maximum
  *     64  slot     1 << bits of them
  *
  * A cell or slot holds 0, then a reference (the offset of a block), then perhaps others, or a mark
  * (odd: TOMB), never an earlier value again while its block lives. Leaves of version tries
  * hold offsets of events; leaves of the offset trie hold references to event blocks, and at last
  * TOMB of the block's size, so that it is known how much has gone. Cells that records change hold
- * TOMB of the record's number.
+ * TOMB of the record's number. Slots of lists hold twice a number; in the list of a shard at last
+ * TOMB of it.
  */
 enum {
     EDDY_BLOCK_NODE = 1,
@@ -449,7 +451,7 @@ struct eddy_shm_node {
     eddy_word home;
     eddy_word base;
     eddy_word sum;
-    uint64_t pad;
+    eddy_word low;
     eddy_word slot[];
 };
 static_assert(sizeof(struct eddy_shm_node) == 64, "node");
@@ -482,6 +484,10 @@ static_assert(sizeof(struct eddy_shm_node) == 64, "node");
  *    120  (zero)
  *    128  slot       offsets of versions 1 to 6
  *    176  name       up to 255 bytes
+ *
+ * The descriptor of a list has the same form. Its name is {kind (1), number (8, big-endian)}, its hash
+ * of the family LIST, its number that of the transaction that made it, plus 1; its version is the last
+ * ordinal, and `reclaimed` the one up to which all are marks; bytes_in, first and removed stay 0.
  */
 struct eddy_shm_stream {
     struct eddy_shm_block block;

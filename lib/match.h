@@ -45,6 +45,7 @@ static inline enum eddy_match eddy_match(const eddy_select *s, const eddy_event 
         (s->to_time_ns && e->time_ns > s->to_time_ns) ||
         (s->prefix.len > 0 && (e->stream.len < s->prefix.len ||
                                memcmp(e->stream.ptr, s->prefix.ptr, s->prefix.len) != 0)) ||
+        ((s->flags & EDDY_SHARD) && !(e->shard == s->shard && (e->flags & EDDY_SHARD_GIVEN))) ||
         !eddy_match_type(s, e->type)) {
         return EDDY_SKIP;
     }

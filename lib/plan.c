@@ -430,7 +430,7 @@ static int versions_in(struct eddy_plan *p, struct eddy_shm_stream *s, bool priv
 int eddy_plan_versions(struct eddy_plan *p, struct eddy_shm_stream *s, uint64_t hash,
                        uint64_t version, uint32_t count, struct eddy_plan_values v) {
     bool private = eddy_plan_is_private(p, off_of(p, s));
-    struct eddy_plan_known *known = eddy_plan_known(p, hash);
+    struct eddy_plan_known *known = eddy_plan_known_of(p, hash);
     struct eddy_trie_leaf *near = !private && known->desc == off_of(p, s) ? &known->leaf : NULL;
     while (count > 0) {
         uint64_t end = version >= EDDY_TRIE_VERSION   ? UINT64_MAX
@@ -670,7 +670,8 @@ int eddy_plan_unname(struct eddy_plan *p, uint64_t off, uint64_t seq) {
     eddy_word *slot;
     /* [plan.R9] relaxed: constant since it was filled */
     uint64_t number = eddy_ld_rlx(&s->number);
-    int r = find_way(p, eddy_ld_rlx(&s->hash), &way);
+    uint64_t hash = eddy_ld_rlx(&s->hash);
+    int r = find_way(p, hash, &way);
     if (r == 0) {
         r = find_cell(p, &way, off, &cell);
     }
@@ -688,7 +689,7 @@ int eddy_plan_unname(struct eddy_plan *p, uint64_t off, uint64_t seq) {
     if (r == 0) {
         r = collapse(p, &way, seq);
     }
-    if (r == 0 && eddy_keyed_kind(s) == EDDY_BLOCK_STREAM) {
+    if (r == 0 && eddy_keyed_kind(s) == EDDY_BLOCK_STREAM && !EDDY_FAMILY(hash)) {
         r = eddy_trie_slot(&p->view, &a->super->streams_root, number, &slot);
         r = r == 1   ? link_cell(p, slot, false, off, EDDY_TOMB(seq))
             : r == 0 ? gone(p, &a->super->streams_root)

@@ -34,7 +34,7 @@ struct eddy_plan_known {
     struct eddy_trie_leaf leaf;
 };
 
-enum { EDDY_PLAN_KNOWN = 4096 };
+enum { EDDY_PLAN_KNOWN = 4096, EDDY_PLAN_LISTS = 256 };
 
 struct eddy_plan {
     struct eddy_thread *thread;
@@ -55,6 +55,7 @@ struct eddy_plan {
     uint64_t limits_tag;
     uint64_t first_stream; /* no stream up to this number is there: a hint */
     struct eddy_plan_known known[EDDY_PLAN_KNOWN];
+    struct eddy_plan_known lists[EDDY_PLAN_LISTS]; /* the same of lists (list.h) */
 };
 
 /* Numbers to be set in a row: base + k, or, if refs is not NULL, refs[k]. sum: what a leaf that begins
@@ -82,12 +83,20 @@ int eddy_plan_max(struct eddy_plan *plan, eddy_word *word, uint64_t value);
  * used last, or NULL. */
 int eddy_plan_numbers(struct eddy_plan *plan, eddy_word *root, struct eddy_trie_leaf *near,
                       uint64_t number, uint32_t count, struct eddy_plan_values values);
-/* Versions [version, version + count) of a stream, shared or private, whose name has this hash. */
+/* Versions [version, version + count) of a stream, shared or private, whose name has this hash; or
+ * ordinals of a list. */
 int eddy_plan_versions(struct eddy_plan *plan, struct eddy_shm_stream *stream, uint64_t hash,
                        uint64_t version, uint32_t count, struct eddy_plan_values values);
 /* Where a stream with this hash would be noted. */
 static inline struct eddy_plan_known *eddy_plan_known(struct eddy_plan *plan, uint64_t hash) {
     return &plan->known[(hash ^ hash >> 32) & (EDDY_PLAN_KNOWN - 1)];
+}
+static inline struct eddy_plan_known *eddy_plan_known_list(struct eddy_plan *plan, uint64_t hash) {
+    return &plan->lists[hash & (EDDY_PLAN_LISTS - 1)];
+}
+/* Either, as the hash says. */
+static inline struct eddy_plan_known *eddy_plan_known_of(struct eddy_plan *plan, uint64_t hash) {
+    return EDDY_FAMILY(hash) ? eddy_plan_known_list(plan, hash) : eddy_plan_known(plan, hash);
 }
 /* Is the block at off one that this plan took? */
 static inline bool eddy_plan_is_private(const struct eddy_plan *plan, uint64_t off) {

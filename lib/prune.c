@@ -56,9 +56,7 @@ void eddy_prune_retire(struct eddy_grace *g, uint64_t off) {
     }
 }
 
-/* Are all ways out of a node of offsets or numbers marks? */
-bool eddy_prune_all_gone(const struct eddy_shm_node *node) {
-    unsigned n = EDDY_TRIE_SLOTS;
+bool eddy_prune_all_gone(const struct eddy_shm_node *node, unsigned n) {
     /* [prune.R2] relaxed: marks stay, so what is seen of them is true for good */
     if (!EDDY_IS_TOMB(eddy_ld_rlx(&node->slot[n - 1])) ||
         !EDDY_IS_TOMB(eddy_ld_rlx(&node->slot[0]))) {
@@ -116,7 +114,7 @@ static void prune(struct eddy_grace *g, const struct path *path, bool leaf_dead)
     for (unsigned i = path->depth; i-- > 1;) {
         struct eddy_shm_node *node = eddy_arena_raw(a, path->node[i]);
         bool dead = i + 1 == path->depth && leaf_dead;
-        if (!(dead || eddy_prune_all_gone(node)) || !condemn(&node->block)) {
+        if (!(dead || eddy_prune_all_gone(node, EDDY_TRIE_SLOTS)) || !condemn(&node->block)) {
             return;
         }
         unlink_cell(path->cell[i], path->node[i]);

@@ -8,8 +8,8 @@
 
 /* A condemned block without a way in is retired, in the name of this member. */
 void eddy_prune_retire(struct eddy_grace *grace, uint64_t off);
-/* Are all ways out of a node of offsets or numbers marks? */
-bool eddy_prune_all_gone(const struct eddy_shm_node *node);
+/* Are all ways out of a node of so many slots, of offsets, numbers or a list, marks? */
+bool eddy_prune_all_gone(const struct eddy_shm_node *node, unsigned slots);
 /* Takes out the nodes on the way to a number that are dead, from below: 0 or an error. leaf_dead: its
  * leaf is, whatever its slots hold. */
 int eddy_prune_number(struct eddy_grace *grace, eddy_word *root, uint64_t number, bool leaf_dead);

@@ -16,9 +16,10 @@
 #include "gone.h"
 #include "match.h"
 #include "platform.h"
+#include "shard.h"
 #include "wait.h"
 
-enum { AGAIN = 0, NOTHING = 2, GONE = 3 };
+enum { AGAIN = 0, NOTHING = EDDY_READER_NOTHING, GONE = EDDY_READER_GONE };
 enum { LOOKS_MAX = 10000 };
 
 /* ---- one event ---- */
@@ -126,6 +127,9 @@ static struct eddy_shm_stream *stream_of(struct eddy_reader *r) {
 static int find_stream(struct eddy_reader *r) {
     const struct eddy_view *v = &r->instant.view;
     struct eddy_arena *a = v->arena;
+    if (r->listed) {
+        return eddy_shard_find(r);
+    }
     if (r->desc != 0 && eddy_view_holds(v, r->desc, r->desc_tag)) {
         return 1;
     }
@@ -226,17 +230,22 @@ static inline int try_offset(struct eddy_reader *r, struct eddy_context *c, uint
 static inline int try_look_at(struct eddy_reader *r, struct eddy_context *c, uint64_t number,
                               eddy_event *event) {
     uint64_t offset;
-    if (r->select.stream.len == 0) {
+    if (!r->indexed) {
         uint64_t floor = eddy_gone_floor(&r->instant.view);
         return number <= floor ? gone(r, 1, floor) : try_offset(r, c, number, event);
     }
-    int got = version_offset(r, number, &offset);
+    int got =
+        r->listed ? eddy_shard_offset(r, number, &offset) : version_offset(r, number, &offset);
     if (got == 1) {
         got = try_offset(r, c, offset, event);
+        if (got == GONE && r->listed) {
+            r->gone_offset = offset;
+            return gone(r, number, number);
+        }
         if (got == GONE) {
             return AGAIN; /* it went meanwhile, and the stream's words say so now */
         }
-        if (got == 1 && event->version != number) {
+        if (got == 1 && !r->listed && event->version != number) {
             return eddy_error_set(EDDY_ECORRUPT, "version %llu leads to another event",
                                   (unsigned long long)number);
         }
@@ -302,7 +311,7 @@ static inline __attribute__((always_inline)) int look_near(struct eddy_reader *r
 /* The last number there is, as of the instant. */
 static int last_number(struct eddy_reader *r, uint64_t *last) {
     *last = r->instant.now.next_offset - 1;
-    if (r->select.stream.len > 0) {
+    if (r->indexed) {
         *last = 0;
         int got = find_stream(r);
         if (got < 0) {
@@ -361,8 +370,8 @@ static uint64_t min_u64(uint64_t a, uint64_t b) {
 static int last_gone(struct eddy_reader *r, uint64_t *gone) {
     const struct eddy_view *v = &r->instant.view;
     *gone = r->instant.now.floor;
-    if (r->select.stream.len == 0) {
-        return 0;
+    if (!r->indexed || r->listed) {
+        return r->listed ? eddy_shard_gone(r, gone) : 0;
     }
     int got = find_stream(r);
     *gone = 0;
@@ -393,8 +402,8 @@ static int start(struct eddy_reader *r, struct eddy_context *c) {
     const eddy_select *s = &r->select;
     bool by_stream = s->stream.len > 0;
     uint64_t last;
-    uint64_t low = by_stream ? s->after_version : s->after_offset;
-    uint64_t to = by_stream ? s->to_version : s->to_offset;
+    uint64_t low = by_stream ? s->after_version : r->listed ? 0 : s->after_offset;
+    uint64_t to = by_stream ? s->to_version : r->listed ? 0 : s->to_offset;
     uint64_t gone;
     int got = last_number(r, &last);
     if (got == 0) {
@@ -411,11 +420,13 @@ static int start(struct eddy_reader *r, struct eddy_context *c) {
     if ((s->after_offset == 0 && low == 0) || (s->flags & EDDY_BACKWARD)) {
         low = low < gone ? gone : low;
     }
-    if (by_stream && s->after_offset > 0 && low < gone) {
+    if (r->listed && s->after_offset > 0) {
+        got = eddy_shard_before(r, last, &low);
+    } else if (by_stream && s->after_offset > 0 && low < gone) {
         got = before_gone(r, gone, &low);
-        if (got < 0) {
-            return got;
-        }
+    }
+    if (got < 0) {
+        return got;
     }
     r->quiet = r->instant.now.next_offset - 1;
     uint64_t end = (s->flags & EDDY_FOLLOW) ? UINT64_MAX : last;
@@ -439,7 +450,7 @@ static int start(struct eddy_reader *r, struct eddy_context *c) {
         r->bound = low; /* exclusive */
         r->ended = r->ended || r->at <= r->bound + 1;
     }
-    r->position.looked_at = by_stream ? s->after_offset : low;
+    r->position.looked_at = r->indexed ? s->after_offset : low;
     r->started = true;
     return 0;
 }
@@ -508,6 +519,9 @@ int eddy_reader_at(struct eddy_reader *r, struct eddy_context *c, uint64_t numbe
 
 /* Is it news to this reader that the numbers from this one to r->gone_to are gone? */
 static bool is_lapse(const struct eddy_reader *r, uint64_t number) {
+    if (r->listed) {
+        return eddy_shard_lapse(r);
+    }
     return r->select.stream.len > 0 || number > r->quiet ||
            number <= eddy_gone_floor(&r->instant.view);
 }
@@ -519,11 +533,11 @@ static void pass_by(struct eddy_reader *r, uint64_t number, uint64_t *from) {
         return;
     }
     if (*from == 0 && is_lapse(r, number)) {
-        *from = number;
+        *from = r->listed ? r->position.looked_at + 1 : number;
     }
     r->at = min_u64(r->gone_to, r->bound);
     if (*from != 0) {
-        r->position.lapped_to = r->at;
+        r->position.lapped_to = r->listed ? eddy_shard_lost(r) : r->at;
     }
 }
 
@@ -574,6 +588,13 @@ static int step(struct eddy_reader *r, struct eddy_context *c, eddy_event *event
         uint64_t number = back ? r->at - 1 : r->at + 1;
         bool beyond = back ? number <= r->bound : number > r->bound;
         int got = beyond ? NOTHING : look_at(r, c, number, event);
+        if (__builtin_expect(r->anew, 0)) {
+            r->position.lapped_to = eddy_shard_anew(r);
+            if (r->position.lapped_to != 0) {
+                return lapsed(r, r->position.looked_at + 1);
+            }
+            continue;
+        }
         if (!back && r->at + 1 != number) {
             continue; /* the stream was forgotten, and begins anew: with its first number */
         }
@@ -642,22 +663,6 @@ static inline bool next_easy(struct eddy_reader *r, eddy_event *event) {
     return got;
 }
 
-/* Arms the descriptor. EDDY_CAUGHT_UP or an error. */
-static int arm(struct eddy_reader *r) {
-    int armed = eddy_pollfd_arm(r->pollfd, r->seen, EDDY_WAIT_RECHECK_NS);
-    if (armed < 0) {
-        return eddy_error_set(EDDY_ESYS, "the reader's descriptor: %s", strerror(-armed));
-    }
-    /* [reader.C2] acquire: pairs with [follow.P3]: a kick that came before this arming was cleared
-     * by it */
-    uint32_t woken = eddy_ld_acq(&r->woken);
-    if (woken != r->kicked) {
-        r->kicked = woken;
-        eddy_pollfd_kick(r->pollfd);
-    }
-    return EDDY_CAUGHT_UP;
-}
-
 int eddy_reader_next(eddy_reader *r, eddy_event *event) {
     struct eddy_context *c;
     if (__builtin_expect(next_easy(r, event), 1)) {
@@ -680,5 +685,5 @@ int eddy_reader_next(eddy_reader *r, eddy_event *event) {
     if (got != EDDY_EVENT) {
         unpin(r);
     }
-    return got == EDDY_CAUGHT_UP && r->pollfd ? arm(r) : got;
+    return got == EDDY_CAUGHT_UP && r->pollfd ? eddy_reader_arm(r) : got;
 }

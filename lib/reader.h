@@ -3,6 +3,7 @@
 #define EDDY_READER_H
 
 #include "event.h"
+#include "list.h"
 #include "pollfd.h"
 #include "store.h"
 
@@ -21,12 +22,17 @@ struct eddy_reader {
     unsigned char *bytes;
     struct eddy_context *last; /* of the last call: a hint */
     uint64_t hash;             /* of select.stream */
+    struct eddy_list_key key;  /* of the list of select.shard, if it goes along that */
     unsigned group;
-    /* Where it is. In numbers: offsets, or versions if select.stream is given. */
+    /* Where it is. In numbers: offsets; versions if select.stream is given; else ordinals of the list of
+     * a shard, if that is. */
     uint64_t at;    /* the last number looked at; backward: the next one to look at, + 1 */
     uint64_t bound; /* the last number to look at; 0: not known yet, UINT64_MAX: none */
     uint64_t given;
     uint64_t counted; /* of them, in the counters */
+    bool indexed;     /* by versions or ordinals */
+    bool listed;      /* by ordinals: see shard.h */
+    bool anew;        /* another list than it went along */
     bool by_offset;   /* all offsets in order, by a handle with slots: the common case */
     bool borrow;
     bool filters; /* something beside the numbers decides which events match */
@@ -36,6 +42,7 @@ struct eddy_reader {
     uint64_t quiet;     /* holes up to this offset are no news: they were there when it began */
     uint64_t gone_from; /* of a number that is gone: first and last that are known to be so */
     uint64_t gone_to;
+    uint64_t gone_offset; /* by ordinals: the offset of the last of them, if it is known */
     eddy_position position;
     /* Caches, checked before they are used. */
     uint64_t desc;
@@ -64,6 +71,9 @@ struct eddy_reader {
     uint32_t pinned_gen;
 };
 
+/* There is nothing yet at a number; or it is gone, and the reader says which are. */
+enum { EDDY_READER_NOTHING = 2, EDDY_READER_GONE = 3 };
+
 /* Prepares a reader in memory that is zeroed: copies the select. */
 int eddy_reader_init(struct eddy_reader *reader, struct eddy_store *store,
                      const eddy_select *select);
@@ -81,6 +91,9 @@ static inline int eddy_reader_enter(struct eddy_reader *reader, struct eddy_cont
     }
     return eddy_reader_enter_slow(reader, context);
 }
+
+/* Arms the descriptor of a reader that has caught up: EDDY_CAUGHT_UP or an error. */
+int eddy_reader_arm(struct eddy_reader *reader);
 
 /* The event of a number (an offset, or a version of the selected stream): 1, 0 if there was none at
  * an instant of this call, or an error. Inside the span. */

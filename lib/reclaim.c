@@ -11,10 +11,13 @@
  */
 #include "reclaim.h"
 
+#include <stdlib.h>
+
 #include "apply.h"
 #include "error.h"
 #include "event.h"
 #include "gone.h"
+#include "list.h"
 #include "prune.h"
 
 enum { SLICE = 256, STUCK = 8192, SCAN_ROUNDS = 8 };
@@ -33,6 +36,9 @@ void eddy_reclaim_fini(struct eddy_reclaim *r) {
     }
     eddy_grace_free(&r->grace, true);
     eddy_grace_fini(&r->grace);
+    free(r->empty);
+    r->empty = NULL;
+    r->empty_count = r->empty_room = 0;
 }
 
 static struct eddy_view view_of(const struct eddy_reclaim *r) {
@@ -91,6 +97,104 @@ static void note_dead(struct eddy_reclaim *r, uint64_t ref, uint64_t bytes) {
     }
 }
 
+/* A stream, or a list, that seems to have nothing left: whoever removes it looks again. False: there is
+ * no more room. */
+static bool note_empty(struct eddy_reclaim *r, uint64_t desc) {
+    if (r->empty_count == r->empty_room) {
+        uint32_t room = r->empty_room ? 2 * r->empty_room : 64;
+        struct eddy_reclaim_stream *more =
+            room <= EDDY_RECLAIM_EMPTY ? realloc(r->empty, room * sizeof *more) : NULL;
+        if (!more) {
+            return false;
+        }
+        r->empty = more;
+        r->empty_room = room;
+    }
+    r->empty[r->empty_count++] =
+        (struct eddy_reclaim_stream){.desc = desc, .tag = eddy_block_tag(r->thread->arena, desc)};
+    return true;
+}
+
+/* Moves a list's `reclaimed` past the marks that follow it. */
+static int pass_marks(struct eddy_reclaim *r, struct eddy_shm_stream *list) {
+    struct eddy_view v = view_of(r);
+    struct eddy_arena *a = v.arena;
+    struct eddy_list_at at;
+    uint64_t was = eddy_view_load(&v, &list->reclaimed);
+    uint64_t last = eddy_view_load(&v, &list->version);
+    uint64_t done = was;
+    int got = 0;
+    for (int i = 0; got == 0 && i < SLICE && done < last; i++) {
+        got = eddy_list_look(&v, list, done + 1, NULL, &at);
+        if (got == 0 && !at.gone) {
+            break;
+        }
+        done = got == 0 ? at.last : done;
+    }
+    done = done < last ? done : last;
+    if (done > was) {
+        /* Death before: done again. */
+        eddy_apply_max(&list->reclaimed, done);
+    }
+    if (got >= 0 && done == last && !note_empty(r, eddy_arena_off(a, list))) {
+        eddy_grace_due(a);
+    }
+    return got < 0 ? got : 0;
+}
+
+/* The leaf of an ordinal, if all its numbers are marks. */
+static int prune_list(struct eddy_reclaim *r, struct eddy_shm_stream *list, uint64_t ordinal) {
+    struct eddy_view v = view_of(r);
+    struct eddy_list_at at;
+    if (ordinal <= EDDY_INLINE_SLOTS || eddy_list_look(&v, list, ordinal, NULL, &at) < 0 ||
+        !at.slot) {
+        return 0;
+    }
+    if (ordinal >= EDDY_TRIE_VERSION) {
+        uint64_t n = ordinal - EDDY_TRIE_VERSION;
+        return eddy_prune_all_gone(eddy_trie_node_of(at.slot, n), EDDY_TRIE_SLOTS)
+                   ? eddy_prune_number(&r->grace, &list->root, n, false)
+                   : 0;
+    }
+    const eddy_word *first = at.slot - (ordinal - 1 - EDDY_INLINE_SLOTS);
+    const struct eddy_shm_node *node =
+        (const struct eddy_shm_node *)(const void *)((const unsigned char *)first - sizeof *node);
+    return eddy_prune_all_gone(node, EDDY_LEAF8)
+               ? eddy_prune_version(&r->grace, list, EDDY_TRIE_VERSION - 1)
+               : 0;
+}
+
+/* Marks an event that is gone in the list of its shard. If the list is not there, that was done. */
+static int mark_in_list(struct eddy_reclaim *r, uint64_t offset,
+                        const struct eddy_gone_look *look) {
+    struct eddy_view v = view_of(r);
+    struct eddy_list_key key = eddy_list_key(v.arena, EDDY_LIST_SHARD, look->shard);
+    struct eddy_list_at at;
+    int64_t off = eddy_list_find(&v, &key);
+    if (off <= 0) {
+        return (int)off;
+    }
+    struct eddy_shm_stream *list = eddy_arena_raw(v.arena, (uint64_t)off);
+    uint64_t done = eddy_view_load(&v, &list->reclaimed);
+    uint64_t last = eddy_view_load(&v, &list->version);
+    uint64_t ordinal = done + 1;
+    /* Most go in order. */
+    int got = ordinal <= last ? eddy_list_look(&v, list, ordinal, NULL, &at) : 0;
+    if (got >= 0 && ordinal <= last && at.number != offset) {
+        got = eddy_list_before(&v, list, 0, last, offset, &ordinal);
+        got = got == 0 && ordinal > 0 ? eddy_list_look(&v, list, ordinal, NULL, &at) : got;
+    }
+    if (got <= 0 || at.number != offset) {
+        return got < 0 ? got : 0;
+    }
+    uint64_t is = EDDY_LIST_SLOT(offset);
+    /* [reclaim.P5] acq_rel: pairs with [view.C1]. Fails if somebody else was faster. Death after: its
+     * leaf, or the list, is found by a scan. */
+    (void)eddy_cas_ar(at.slot, &is, EDDY_TOMB(offset));
+    got = prune_list(r, list, ordinal);
+    return got < 0 ? got : pass_marks(r, list);
+}
+
 /* Turns the way to an event that is gone into a mark. *look: what was there. */
 static int bury(struct eddy_reclaim *r, uint64_t offset, struct eddy_gone_look *look) {
     struct eddy_view v = view_of(r);
@@ -100,6 +204,10 @@ static int bury(struct eddy_reclaim *r, uint64_t offset, struct eddy_gone_look *
             return got < 0 ? got : 0;
         }
         uint64_t ref = look->ref;
+        got = look->sharded ? mark_in_list(r, offset, look) : 0;
+        if (got < 0) {
+            return got;
+        }
         /* [reclaim.P4] acq_rel: pairs with [view.C1], [event.C1]. Fails if it moved or somebody else
          * was faster. Death after: its extent is not known to have lost it, until a scan. */
         if (eddy_cas_ar(look->slot, &ref, EDDY_TOMB(look->bytes))) {
@@ -136,12 +244,10 @@ static struct eddy_shm_stream *passed_stream(struct eddy_reclaim *r, uint64_t of
 
 /* The floor has passed an event: is it the last of a leaf, or of its stream? */
 static int passed(struct eddy_reclaim *r, uint64_t offset, const struct eddy_gone_look *look) {
-    struct eddy_arena *a = r->thread->arena;
     struct eddy_shm_stream *s = passed_stream(r, offset, look);
     /* [reclaim.R24] relaxed: whoever removes the stream looks again */
-    if (s && eddy_ld_rlx(&s->version) == look->version && r->empty_count < EDDY_RECLAIM_EMPTY) {
-        r->empty[r->empty_count++] = (struct eddy_reclaim_stream){
-            .desc = look->stream, .tag = eddy_block_tag(a, look->stream)};
+    if (s && eddy_ld_rlx(&s->version) == look->version) {
+        (void)note_empty(r, look->stream);
     }
     return s && ends_leaf(look->version) ? eddy_prune_version(&r->grace, s, look->version) : 0;
 }
@@ -251,7 +357,7 @@ static int bury_versions(struct eddy_reclaim *r, struct eddy_shm_stream *s) {
         if (got >= 0 && offset != 0) {
             got = bury(r, offset, &look);
             if (got >= 0 && look.slot &&
-                eddy_prune_all_gone(eddy_trie_node_of(look.slot, offset))) {
+                eddy_prune_all_gone(eddy_trie_node_of(look.slot, offset), EDDY_TRIE_SLOTS)) {
                 got = eddy_prune_number(&r->grace, &v.arena->super->offsets_root, offset, false);
             }
         }
@@ -284,8 +390,9 @@ int eddy_reclaim_stream(struct eddy_reclaim *r, uint64_t desc, uint64_t tag) {
         if (got == 0 && condemned) {
             eddy_prune_stream(&r->grace, desc);
             /* [reclaim.R9] relaxed: constant since it was published */
-            got = eddy_prune_number(&r->grace, &a->super->streams_root, eddy_ld_rlx(&s->number),
-                                    false);
+            got = eddy_list_is(s) ? 0
+                                  : eddy_prune_number(&r->grace, &a->super->streams_root,
+                                                      eddy_ld_rlx(&s->number), false);
         }
         eddy_rcu_leave(&r->thread->span);
         eddy_grace_free(&r->grace, false);
@@ -348,9 +455,13 @@ static int scan_versions(struct eddy_reclaim *r, struct eddy_shm_node *node, uin
         return 0;
     }
     if (EDDY_SHAPE_SHIFT(shape) != 0) {
-        return eddy_prune_all_gone(node)
+        return eddy_prune_all_gone(node, EDDY_TRIE_SLOTS)
                    ? eddy_prune_number(&r->grace, &s->root, last_under(node), false)
                    : 0;
+    }
+    if (eddy_list_is(s)) {
+        return prune_list(r, s,
+                          small ? EDDY_TRIE_VERSION - 1 : last_under(node) + EDDY_TRIE_VERSION);
     }
     /* Its versions lead to nothing any more: the stream's were buried, or lie below what is. */
     if (eddy_gone_versions(&v, s, &gone) < 0) {
@@ -376,7 +487,7 @@ static int scan_node(struct eddy_reclaim *r, struct eddy_shm_node *node) {
     if (home >= a->extents_off) {
         return scan_versions(r, node, home, shape);
     }
-    return eddy_prune_all_gone(node)
+    return eddy_prune_all_gone(node, EDDY_TRIE_SLOTS)
                ? eddy_prune_number(&r->grace, eddy_arena_raw(a, home), last_under(node), false)
                : 0;
 }
@@ -425,6 +536,9 @@ static void scan_block(void *arg, uint64_t off, uint64_t state, unsigned class_)
             k->tags[k->count] = k->life << 32 | EDDY_STATE_GEN(state);
             k->noted[k->count++] = off;
         }
+    } else if (kind == EDDY_BLOCK_STREAM) {
+        struct eddy_shm_stream *s = (struct eddy_shm_stream *)(void *)b;
+        k->result = eddy_list_is(s) ? pass_marks(k->r, s) : 0;
     } else if (kind == EDDY_BLOCK_NODE) {
         k->result = scan_node(k->r, (struct eddy_shm_node *)(void *)b);
     }

@@ -18,7 +18,7 @@ struct eddy_reclaim_stream {
     uint64_t tag;
 };
 
-enum { EDDY_RECLAIM_EMPTY = 64 };
+enum { EDDY_RECLAIM_EMPTY = 4096 };
 
 /* What a thread has begun to take back. */
 struct eddy_reclaim {
@@ -29,10 +29,11 @@ struct eddy_reclaim {
     uint64_t scan_dues;          /* the dues that it is for */
     struct eddy_cursor moved_to; /* where evacuated events go */
     uint64_t sparse_at;          /* the next extent to be looked at for that */
-    /* Streams whose last event the floor has passed. */
-    struct eddy_reclaim_stream empty[EDDY_RECLAIM_EMPTY];
+    /* Streams whose last event the floor has passed, and lists in which nothing is left. */
+    struct eddy_reclaim_stream *empty;
     uint32_t empty_count;
-    uint64_t events; /* counts, for who asks */
+    uint32_t empty_room; /* at most EDDY_RECLAIM_EMPTY */
+    uint64_t events;     /* counts, for who asks */
     uint64_t moved;
 };
 

@@ -287,7 +287,10 @@ static int put_batch(struct restoring *r) {
     b->tx_before = (uint32_t)(r->at.first_offset - r->tx.tx_offset);
     b->tx_count = r->tx.tx_count;
     int got = eddy_batch_close(b, thread);
+    int64_t last_ns = r->at.after.time_ns;
+    r->at.after.time_ns = r->tx.recorded_ns; /* the time of events that came with none */
     got = got < 0 ? got : eddy_commit_plan_events(&r->committer, b, &r->at);
+    r->at.after.time_ns = last_ns;
     if (got == 0) {
         eddy_batch_write_heads(b, thread->arena, r->at.first_offset, r->tx.recorded_ns);
         got = settle(r);
@@ -337,7 +340,7 @@ static int put_event(void *arg, const struct eddy_dump_event *e, const unsigned 
                           .metadata = eddy_mem(rest + e->data_len, e->meta_len),
                           .time_ns = e->flags & EDDY_EVENT_TIME ? e->time_ns : 0,
                           .shard = e->shard,
-                          .flags = e->flags & EDDY_EVENT_TIME ? EDDY_TIME_GIVEN : 0};
+                          .flags = e->flags & EDDY_EVENT_GIVEN};
     const unsigned char *type = rest + e->data_len + e->meta_len;
     new.type = eddy_mem(type, e->type_len);
     new.id = eddy_mem(type + e->type_len, e->id_len);

@@ -7,6 +7,7 @@
 
 #include "error.h"
 #include "gone.h"
+#include "list.h"
 #include "upkeep.h"
 
 enum { PAGE = 14, LOOKS = 4096 };
@@ -98,24 +99,51 @@ int eddy_tidy_on(struct eddy_context *c, struct eddy_tidy *t, uint64_t most) {
     return r < 0 ? r : t->number >= last;
 }
 
+/* The streams, or the lists, among them: as many as go into one transaction, from *at on. */
+static size_t take_some(struct eddy_context *c, const struct eddy_reclaim_stream *streams,
+                        size_t count, bool lists, size_t *at, struct name *names) {
+    struct eddy_view v = {.arena = &c->store->arena, .span = &c->thread.span, .overlay = NULL};
+    size_t most = lists ? at_once(EDDY_CUT_FORGET) : PAGE;
+    size_t n = 0;
+    eddy_rcu_enter(&c->thread.span);
+    for (; *at < count && n < most; ++*at) {
+        const struct eddy_reclaim_stream *s = &streams[*at];
+        struct eddy_shm_stream *d =
+            eddy_view_holds(&v, s->desc, s->tag) ? eddy_stream_at(v.arena, s->desc) : NULL;
+        if (d && eddy_list_is(d) == lists) {
+            take_name(&names[n++], d);
+        }
+    }
+    eddy_rcu_leave(&c->thread.span);
+    return n;
+}
+
+/* One transaction for all of these lists. */
+static int do_lists(struct eddy_context *c, const struct name *names, size_t count) {
+    struct eddy_batch b;
+    eddy_result result;
+    int r = 0;
+    memset(&result, 0, sizeof result);
+    eddy_batch_init(&b);
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        r = eddy_batch_empty_list(&b, names[i].bytes);
+    }
+    if (r == 0 && count > 0) {
+        r = eddy_upkeep_commit(c, &b, eddy_store_now(c->store), &result);
+    }
+    eddy_batch_fini(&b);
+    return r;
+}
+
 int eddy_tidy_empty(struct eddy_context *c, const struct eddy_reclaim_stream *streams,
                     size_t count) {
     struct name names[PAGE];
-    struct eddy_view v = {.arena = &c->store->arena, .span = &c->thread.span, .overlay = NULL};
     int r = 0;
-    for (size_t i = 0; r == 0 && i < count;) {
-        size_t n = 0;
-        eddy_rcu_enter(&c->thread.span);
-        for (; i < count && n < PAGE; i++) {
-            struct eddy_shm_stream *d = eddy_view_holds(&v, streams[i].desc, streams[i].tag)
-                                            ? eddy_stream_at(v.arena, streams[i].desc)
-                                            : NULL;
-            if (d) {
-                take_name(&names[n++], d);
-            }
+    for (int lists = 0; lists < 2; lists++) {
+        for (size_t i = 0; r == 0 && i < count;) {
+            size_t n = take_some(c, streams, count, lists != 0, &i, names);
+            r = lists ? do_lists(c, names, n) : do_names(c, names, n, EDDY_CUT_EMPTY);
         }
-        eddy_rcu_leave(&c->thread.span);
-        r = do_names(c, names, n, EDDY_CUT_EMPTY);
     }
     return r;
 }

@@ -22,7 +22,7 @@ int eddy_tx_refuse_event(const eddy_new_event *e, bool with_data) {
                               "EDDY_EVENT_MAX is %llu",
                               e->data.len, e->metadata.len, (unsigned long long)EDDY_EVENT_MAX);
     }
-    if (e->flags & ~EDDY_TIME_GIVEN || e->reserved) {
+    if (e->flags & ~EDDY_EVENT_GIVEN || e->reserved) {
         return eddy_error_set(EDDY_EINVAL, "an event has unknown flags (%#x)", e->flags);
     }
     if ((e->type.len && !e->type.ptr) || (e->id.len && !e->id.ptr) ||

@@ -36,7 +36,7 @@ static_assert((EDDY_EVENT_MAX & (EDDY_EVENT_MAX - 1)) == 0, "a power of two");
 static inline int eddy_tx_check_event(const eddy_new_event *e, bool with_data) {
     bool fine = (e->type.len | e->id.len) < EDDY_TYPE_MAX &&
                 (e->data.len | e->metadata.len) < EDDY_EVENT_MAX / 2 &&
-                (e->flags & ~EDDY_TIME_GIVEN) == 0 && e->reserved == 0 &&
+                (e->flags & ~EDDY_EVENT_GIVEN) == 0 && e->reserved == 0 &&
                 (!e->type.len || e->type.ptr) && (!e->id.len || e->id.ptr) &&
                 (!e->metadata.len || e->metadata.ptr) &&
                 (!with_data || !e->data.len || e->data.ptr);

@@ -65,21 +65,6 @@ static void evacuate(struct eddy_context *c, uint64_t taken) {
     }
 }
 
-/* Something may have been left by who died: a few extents are looked through by each who takes one. */
-static void after_growth(struct eddy_context *c) {
-    /* [upkeep.R2] relaxed: our own counter */
-    uint64_t taken = eddy_ld_rlx(&c->thread.slot->counter[EDDY_COUNT_EXTENTS]);
-    if (taken != c->taken) {
-        c->taken = taken;
-        /* Who can note no more, since somebody is stopped, would find the same each time. */
-        bool room = c->reclaim.grace.blocks < EDDY_GRACE_BLOCKS;
-        if (room && eddy_reclaim_is_due(c->thread.arena)) {
-            (void)eddy_reclaim_scan(&c->reclaim, SCAN_SLICE);
-        }
-        evacuate(c, taken);
-    }
-}
-
 /* Forgets names beyond the limit, those that were made first, at most `most` of them. */
 static int forget_names(struct eddy_context *c, uint64_t most) {
     eddy_limits l;
@@ -113,6 +98,24 @@ static int tidy(struct eddy_context *c, uint64_t most) {
     r = r < 0 ? r : forget_names(c, most);
     c->tidying = false;
     return r;
+}
+
+/* Something may have been left by who died: a few extents are looked through by each who takes one. */
+static void after_growth(struct eddy_context *c) {
+    /* [upkeep.R2] relaxed: our own counter */
+    uint64_t taken = eddy_ld_rlx(&c->thread.slot->counter[EDDY_COUNT_EXTENTS]);
+    if (taken != c->taken) {
+        c->taken = taken;
+        /* Who can note no more, since somebody is stopped, would find the same each time. */
+        bool room = c->reclaim.grace.blocks < EDDY_GRACE_BLOCKS;
+        if (room && eddy_reclaim_is_due(c->thread.arena)) {
+            (void)eddy_reclaim_scan(&c->reclaim, SCAN_SLICE);
+            if (c->reclaim.empty_count > 0) {
+                (void)tidy(c, ENOUGH); /* lists in which nothing is left */
+            }
+        }
+        evacuate(c, taken);
+    }
 }
 
 /* All streams that have no event, where retention may have left some. */
@@ -363,7 +366,8 @@ static int enforce(struct eddy_context *c, uint64_t *dropped) {
 
 /* Looks through all extents; again, if that has freed something, since extents that had been looked
  * at before may have nothing in them now. */
-static int scan_all(struct eddy_reclaim *k) {
+static int scan_all(struct eddy_context *c) {
+    struct eddy_reclaim *k = &c->reclaim;
     uint64_t before;
     int rounds = 0;
     int r;
@@ -371,7 +375,8 @@ static int scan_all(struct eddy_reclaim *k) {
         before = k->events + k->grace.freed_blocks;
         k->scan_at = 0;
         do {
-            r = eddy_reclaim_scan(k, SCAN_SLICE);
+            int tidied = k->empty_count > 0 ? tidy(c, ENOUGH) : 0;
+            r = tidied < 0 ? tidied : eddy_reclaim_scan(k, SCAN_SLICE);
         } while (r == 0);
         eddy_grace_free(&k->grace, true);
     } while (r > 0 && k->events + k->grace.freed_blocks != before && ++rounds < SCANS_MAX);
@@ -406,7 +411,8 @@ int eddy_maintain(eddy_store *store, uint32_t flags, eddy_maintained *done) {
         r = eddy_upkeep_backlog(c);
     }
     r = r < 0 ? r : tidy_all(c);
-    r = r < 0 ? r : scan_all(k);
+    r = r < 0 ? r : scan_all(c);
+    r = r < 0 ? r : tidy(c, ENOUGH);
     k->sparse_at = 0;
     while (r >= 0 && (r = eddy_evacuate(k, SPARSE_SLICE, 2)) == 0) {
     }

@@ -39,7 +39,7 @@ uint64_t eddy_overlay_over(const struct eddy_overlay *o, uint64_t off, uint64_t 
 /* Loads a shared word of an index. */
 static inline uint64_t eddy_view_load(const struct eddy_view *v, const eddy_word *word) {
     /* [view.C1] acquire: pairs with [apply.P1], [apply.P2], [apply.P3], [apply.P4],
-     * [prune.P3], [reclaim.P4], [trie.P1], [evacuate.P2]. Whoever sees a
+     * [prune.P3], [reclaim.P4], [reclaim.P5], [trie.P1], [evacuate.P2]. Whoever sees a
      * cell lead to a block sees the block as it was when the record was committed. */
     uint64_t value = eddy_ld_acq(word);
     if (__builtin_expect(v->overlay != NULL && v->overlay->count != 0, 0)) {

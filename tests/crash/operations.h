@@ -21,6 +21,7 @@ extern const struct operations operations_removal;
 extern const struct operations operations_limit;
 extern const struct operations operations_maintain;
 extern const struct operations operations_lapse;
+extern const struct operations operations_shard;
 
 /* Appends to a stream, `count` events of `size` bytes, in one transaction. */
 int operations_put(eddy_store *store, const char *stream, const char *type, uint32_t count,

@@ -114,12 +114,16 @@ Test(crash, a_death_at_any_instruction_of_a_reader_of_what_goes_leaves_nothing, 
     walk(&operations_lapse, "readers of what goes");
 }
 
+Test(crash, a_death_at_any_instruction_with_shards_leaves_all_or_nothing, .timeout = 3600) {
+    walk(&operations_shard, "shards");
+}
+
 /* ---- on the store itself ---- */
 
 static const struct operations *const groups[] = {
     &operations_append, &operations_index,   &operations_large, &operations_read,
     &operations_member, &operations_removal, &operations_limit, &operations_maintain,
-    &operations_lapse,  &operations_keyed,
+    &operations_lapse,  &operations_keyed,   &operations_shard,
 };
 enum { GROUPS = sizeof groups / sizeof *groups };
 

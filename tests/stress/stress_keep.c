@@ -17,6 +17,7 @@
 #include <stdatomic.h>
 #include <stdio.h>
 
+enum { SHARDS = 8 }; /* and events in none */
 enum { STREAMS = 50, WRITERS = 2, BATCH = 50, DATA_MAX = 150, TENTHS = 10 };
 enum {
     INDEX_EACH = 80,
@@ -37,7 +38,10 @@ struct worker {
 };
 
 static void keep_one(struct scene *scene, uint64_t number) {
-    eddy_new_event event = {.shard = number, .data = eddy_mem(&number, sizeof number)};
+    eddy_new_event event = {.time_ns = (int64_t)number,
+                            .flags = EDDY_TIME_GIVEN,
+                            .shard = number % SHARDS,
+                            .data = eddy_mem(&number, sizeof number)};
     CHECK_OK(eddy_append(scene->store, eddy_str("kept"), EDDY_ANY, &event, 1, NULL));
 }
 
@@ -54,7 +58,7 @@ static void write_events(void *arg) {
         char name[24];
         for (int k = 0; k < BATCH; k++) {
             uint64_t len = rng_below(&rng, DATA_MAX);
-            events[k] = (eddy_new_event){.shard = len, .data = eddy_mem(data, len)};
+            events[k] = (eddy_new_event){.shard = len % SHARDS, .data = eddy_mem(data, len)};
         }
         snprintf(name, sizeof name, "goes-%u", (unsigned)rng_below(&rng, STREAMS));
         CHECK_OK(eddy_append(scene->store, eddy_str(name), EDDY_ANY, events, BATCH, NULL));
@@ -83,7 +87,7 @@ static void check_kept(struct scene *scene) {
     while (CHECK_OK(eddy_reader_next(reader, &event)) == EDDY_EVENT) {
         CHECK_EQ(event.version, ++count);
         CHECK_EQ(event.data.len, sizeof(uint64_t));
-        sum += event.shard;
+        sum += (uint64_t)event.time_ns;
     }
     eddy_reader_close(reader);
     if (count != kept || sum != kept * (kept - 1) / 2) {

@@ -18,6 +18,7 @@
 #include <stdio.h>
 #include <string.h>
 
+enum { SHARDS = 8 }; /* and events in none */
 enum { STREAMS = 1000, BATCH_MAX = 100, DATA_MAX = 200, TENTHS = 10, FOLLOWERS = 4 };
 
 enum manner { WAITS, FETCHES, SLOW, ONE_STREAM };
@@ -46,18 +47,22 @@ static eddy_bytes stream_name(char *text, uint64_t i) {
 
 /* An event that tells its own length and bytes. */
 static eddy_new_event make_event(struct rng *rng, unsigned char *data) {
-    eddy_new_event event = {.shard = rng_next(rng)};
-    uint64_t len = event.shard % (DATA_MAX + 1);
-    memset(data, (unsigned char)(event.shard >> 32), len);
+    uint64_t tag = rng_next(rng);
+    uint64_t len = tag % (DATA_MAX + 1);
+    eddy_new_event event = {
+        .time_ns = (int64_t)tag, .flags = EDDY_TIME_GIVEN, .shard = tag % SHARDS};
+    memset(data, (unsigned char)(tag >> 32), len);
     event.data = eddy_mem(data, len);
     return event;
 }
 
 static void check_event(const eddy_event *event) {
     const unsigned char *data = event->data.ptr;
-    CHECK_EQ(event->data.len, event->shard % (DATA_MAX + 1));
+    uint64_t tag = (uint64_t)event->time_ns;
+    CHECK_EQ(event->data.len, tag % (DATA_MAX + 1));
+    CHECK_EQ(event->shard, tag % SHARDS);
     for (size_t i = 0; i < event->data.len; i++) {
-        CHECK(data[i] == (unsigned char)(event->shard >> 32));
+        CHECK(data[i] == (unsigned char)(tag >> 32));
     }
     CHECK(event->tx_offset <= event->offset && event->offset < event->tx_offset + event->tx_count);
 }

@@ -20,6 +20,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+enum { SHARDS = 8 }; /* and events in none */
 enum { APPENDERS = 2, TIMES = 10, DATA = 400, BATCH = 20, STREAMS = 40, MOMENT_US = 3000 };
 enum { LARGEST = 32 /* large events are at most such a part of the store */ };
 
@@ -49,7 +50,7 @@ static void fill_data(unsigned char *data, uint64_t tag) {
 static void check_data(const eddy_event *event) {
     if (event->type.len == 0) { /* by the appenders */
         unsigned char data[DATA];
-        fill_data(data, event->shard);
+        fill_data(data, (uint64_t)event->time_ns);
         CHECK_EQ(event->data.len, DATA);
         CHECK(memcmp(event->data.ptr, data, DATA) == 0);
     }
@@ -220,7 +221,10 @@ static void append_until(struct scene *scene, struct rng *rng, uint64_t bytes) {
         for (uint64_t k = 0; k < count; k++) {
             uint64_t tag = rng_next(rng);
             fill_data(data[k], tag);
-            events[k] = (eddy_new_event){.shard = tag, .data = eddy_mem(data[k], DATA)};
+            events[k] = (eddy_new_event){.time_ns = (int64_t)tag,
+                                         .flags = EDDY_TIME_GIVEN,
+                                         .shard = tag % SHARDS,
+                                         .data = eddy_mem(data[k], DATA)};
         }
         int rc = eddy_append(scene->store, stream_name(text, rng_below(rng, STREAMS)), EDDY_ANY,
                              events, count, NULL);

@@ -141,7 +141,7 @@ void model_append(struct model *model, eddy_bytes stream, const eddy_new_event *
                                      .metadata = copied(event->metadata),
                                      .time_ns = event->time_ns,
                                      .shard = event->shard,
-                                     .reserved = event->flags};
+                                     .flags = event->flags};
     model->open++;
 }
 
@@ -151,10 +151,12 @@ static void place(struct model *model, eddy_event *event, int64_t recorded_ns) {
     stream->offsets[stream->version++] = event->offset;
     event->version = stream->version;
     event->recorded_ns = recorded_ns;
-    if (event->time_ns == 0 && !(event->reserved & EDDY_TIME_GIVEN)) {
+    if (event->time_ns == 0 && !(event->flags & EDDY_TIME_GIVEN)) {
         event->time_ns = recorded_ns;
+    } else {
+        event->flags |= EDDY_TIME_GIVEN;
     }
-    event->reserved = 0;
+    event->flags |= event->shard != 0 ? EDDY_SHARD_GIVEN : 0;
     if (event->id.len == 0) {
         char id[ID_ROOM];
         memcpy(id, stream->name, stream->len);
@@ -220,7 +222,9 @@ bool model_matches(const eddy_event *event, const eddy_select *select) {
                     (!select->to_time_ns || event->time_ns <= select->to_time_ns);
     bool recorded = (!select->from_recorded_ns || event->recorded_ns >= select->from_recorded_ns) &&
                     (!select->to_recorded_ns || event->recorded_ns <= select->to_recorded_ns);
-    return named && placed && happened && recorded;
+    bool sharded = !(select->flags & EDDY_SHARD) ||
+                   (event->shard == select->shard && (event->flags & EDDY_SHARD_GIVEN));
+    return named && placed && happened && recorded && sharded;
 }
 
 static bool same_number(const char *what, uint64_t offset, uint64_t got, uint64_t expected) {
@@ -255,6 +259,7 @@ bool model_same(const eddy_event *got, const eddy_event *expected) {
     equal &=
         same_number("recorded", at, (uint64_t)got->recorded_ns, (uint64_t)expected->recorded_ns);
     equal &= same_number("shard", at, got->shard, expected->shard);
+    equal &= same_number("flags", at, got->flags, expected->flags);
     equal &= same_number("tx_offset", at, got->tx_offset, expected->tx_offset);
     equal &= same_number("tx_count", at, got->tx_count, expected->tx_count);
     return equal;
@@ -299,10 +304,13 @@ void model_random_event(struct rng *rng, struct model_room *room, size_t data_ma
         snprintf(room->id, sizeof room->id, "id-%016" PRIx64, rng_next(rng));
         event->id = eddy_str(room->id);
     }
-    event->shard = rng_once_in(rng, 2) ? rng_next(rng) : 0;
+    if (rng_once_in(rng, 2)) {
+        event->shard = rng_once_in(rng, 8) ? rng_next(rng) : rng_below(rng, 5);
+        event->flags = event->shard == 0 ? EDDY_SHARD_GIVEN : 0;
+    }
     uint64_t kind = rng_below(rng, 4);
     if (kind < 2) {
         event->time_ns = (int64_t)rng_below(rng, 2000000) - 1000000;
     }
-    event->flags = kind == 1 ? EDDY_TIME_GIVEN : 0;
+    event->flags |= kind == 1 ? EDDY_TIME_GIVEN : 0;
 }

@@ -32,7 +32,7 @@ void model_abandon(struct model *model);
 const eddy_event *model_at(const struct model *model, uint64_t offset);
 const eddy_event *model_at_version(const struct model *model, eddy_bytes stream, uint64_t version);
 
-/* Whether an event is one of those selected; flags and limit are not looked at. */
+/* Whether an event is one of those selected; of the flags only EDDY_SHARD is looked at, and limit is not. */
 bool model_matches(const eddy_event *event, const eddy_select *select);
 /* Whether two events are equal in everything; says on stderr in what they are not. */
 bool model_same(const eddy_event *got, const eddy_event *expected);
@@ -40,7 +40,7 @@ bool model_same(const eddy_event *got, const eddy_event *expected);
 void model_check_store(const struct model *model, eddy_store *store);
 
 /* A random event whose bytes lie in the given room (overwritten by the next). Types are "type-0" to
- * "type-4" or none; ids, metadata, times and shards are given or not; data has 0 to data_max bytes,
+ * "type-4" or none; ids, metadata, times and shards (mostly 0 to 4) are given or not; data has 0 to data_max bytes,
  * mostly few. */
 struct model_room {
     unsigned char *bytes;

@@ -135,6 +135,21 @@ Test(api_select, a_stream, .timeout = 30) {
     end_world(&world);
 }
 
+Test(api_select, a_shard, .timeout = 30) {
+    struct world world;
+    make_world(&world, 29);
+    for (uint64_t shard = 0; shard < 6; shard++) {
+        eddy_select select = EDDY_SELECT_INIT;
+        select.flags = EDDY_SHARD;
+        select.shard = shard;
+        uint64_t all = compare_all(&world, select);
+        cr_assert_eq(all == 0, shard == 5);
+        select.stream = eddy_str("user0");
+        cr_assert(compare_all(&world, select) <= all);
+    }
+    end_world(&world);
+}
+
 Test(api_select, a_prefix, .timeout = 30) {
     struct world world;
     make_world(&world, 23);
@@ -260,6 +275,10 @@ static eddy_select random_select(struct world *world, char *name) {
     select.to_recorded_ns = rng_once_in(rng, 5) ? (int64_t)rng_below(rng, 2000000) : 0;
     select.limit = rng_once_in(rng, 3) ? rng_below(rng, 40) : 0;
     select.flags = rng_once_in(rng, 2) ? EDDY_BACKWARD : 0;
+    if (rng_once_in(rng, 3)) {
+        select.flags |= EDDY_SHARD;
+        select.shard = rng_below(rng, 6);
+    }
     return select;
 }
 

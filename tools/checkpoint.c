@@ -1,48 +1,110 @@
 /* eddy checkpoint: how far readers have come, as the store keeps it under names. */
 #include "commands.h"
+#include "expect.h"
 #include "look.h"
 #include "tool.h"
 
 /* The command, understood. */
 struct wish {
     eddy_bytes name; /* of a checkpoint, or a prefix */
-    enum { WISH_LIST, WISH_SHOW, WISH_SET, WISH_DELETE } what;
+    enum { WISH_LIST, WISH_SHOW, WISH_SET, WISH_DELETE, WISH_RESET, WISH_WAIT } what;
+    eddy_new_checkpoint put;
+    int64_t expected;
+    int64_t deadline_ns;
 };
 
-static bool understand(const struct args *args, struct wish *wish) {
-    const char *text = args->positional_count > 0 ? args->positional[0] : NULL;
-    bool sets = args->positional_count > 1;
-    bool deletes = args->given[OPT_DELETE];
-    wish->name = eddy_str(text);
-    bool star = text && wish->name.len > 0 && text[wish->name.len - 1] == '*';
-    bool is_prefix = !text || (star && !args->given[OPT_EXACT]);
-    wish->what = sets ? WISH_SET : deletes ? WISH_DELETE : is_prefix ? WISH_LIST : WISH_SHOW;
-    if (sets && deletes) {
-        cli_usage(args, "option '--delete' takes no offset, but there is '%s'",
-                  args->positional[1]);
-    } else if (args->given[OPT_HOLD] && !sets) {
+/* Options that are for some wishes only. */
+static bool fits(const struct args *args, const struct wish *wish) {
+    bool sets = wish->what == WISH_SET;
+    bool changes = sets || wish->what == WISH_DELETE;
+    if (args->given[OPT_HOLD] && !sets) {
         cli_usage(args, "option '--hold' is for setting one: eddy checkpoint NAME OFFSET --hold");
-    } else if (deletes && !text) {
-        cli_usage(args, "which checkpoint? eddy checkpoint --delete NAME");
-    } else if ((sets || deletes) && is_prefix) {
-        cli_usage(args,
-                  "'%s' is no name of one checkpoint ('--exact' takes the star as part of it)",
-                  text);
-    } else if (text && !is_prefix && (wish->name.len == 0 || wish->name.len > EDDY_STREAM_MAX)) {
-        cli_usage(args, "the name of a checkpoint has 1 to %u bytes, not %zu", EDDY_STREAM_MAX,
-                  wish->name.len);
+    } else if (args->given[OPT_TIME] && !sets) {
+        cli_usage(args, "option '--time' is for setting one: eddy checkpoint NAME OFFSET --time T");
+    } else if (args->given[OPT_EXPECT] && !changes) {
+        cli_usage(args, "option '--expect' is for setting or deleting one");
+    } else if (args->given[OPT_TIMEOUT] && wish->what != WISH_WAIT) {
+        cli_usage(args, "option '--timeout' is for '--wait'");
+    } else if (args->given[OPT_SHARD] && (wish->what == WISH_LIST || wish->what == WISH_RESET)) {
+        cli_usage(args, "option '--shard' is for one checkpoint, not for all of them");
     } else {
-        wish->name.len -= is_prefix && text;
         return true;
     }
     return false;
+}
+
+/* What is asked for, by the options and how many arguments there are. */
+static bool choose(const struct args *args, struct wish *wish, bool is_prefix) {
+    bool offset = args->positional_count > 1;
+    const enum option_id ids[] = {OPT_DELETE, OPT_RESET, OPT_WAIT};
+    const int wishes[] = {WISH_DELETE, WISH_RESET, WISH_WAIT};
+    int count = 0;
+    wish->what = offset ? WISH_SET : is_prefix ? WISH_LIST : WISH_SHOW;
+    for (int i = 0; i < 3; i++) {
+        if (args->given[ids[i]]) {
+            wish->what = wishes[i];
+            count++;
+        }
+    }
+    if (count > 1) {
+        cli_usage(args, "one of '--delete', '--reset' and '--wait'");
+    } else if (offset && wish->what == WISH_DELETE) {
+        cli_usage(args, "option '--delete' takes no offset, but there is '%s'",
+                  args->positional[1]);
+    } else if (count == 1 && args->positional_count == 0) {
+        cli_usage(args, "which checkpoint? eddy checkpoint --%s NAME%s",
+                  wish->what == WISH_DELETE  ? "delete"
+                  : wish->what == WISH_RESET ? "reset"
+                                             : "wait",
+                  wish->what == WISH_DELETE ? "" : " OFFSET");
+    } else if (!offset && (wish->what == WISH_RESET || wish->what == WISH_WAIT)) {
+        cli_usage(args, "to which offset? eddy checkpoint %s OFFSET --%s", args->positional[0],
+                  wish->what == WISH_RESET ? "reset" : "wait");
+    } else {
+        return true;
+    }
+    return false;
+}
+
+static bool take_options(const struct args *args, struct wish *wish) {
+    wish->expected = EDDY_ANY;
+    wish->put.flags = args->given[OPT_TIME] ? EDDY_TIME_GIVEN : 0;
+    wish->put.flags |= args->given[OPT_HOLD] ? EDDY_HOLD : 0;
+    return expect_parse_revision(args, &wish->expected) &&
+           cli_u64(args, OPT_SHARD, 0, UINT64_MAX, &wish->put.shard) &&
+           cli_time(args, OPT_TIME, &wish->put.time_ns) && cli_timeout(args, &wish->deadline_ns);
+}
+
+static bool understand(const struct args *args, struct wish *wish) {
+    const char *text = args->positional_count > 0 ? args->positional[0] : NULL;
+    memset(wish, 0, sizeof *wish);
+    wish->name = eddy_str(text);
+    bool star = text && wish->name.len > 0 && text[wish->name.len - 1] == '*';
+    bool is_prefix = !text || (star && !args->given[OPT_EXACT]);
+    if (!choose(args, wish, is_prefix) || !fits(args, wish)) {
+        return false;
+    }
+    if (wish->what != WISH_LIST && is_prefix) {
+        cli_usage(args,
+                  "'%s' is no name of one checkpoint ('--exact' takes the star as part of it)",
+                  text);
+        return false;
+    }
+    if (text && !is_prefix && (wish->name.len == 0 || wish->name.len > EDDY_STREAM_MAX)) {
+        cli_usage(args, "the name of a checkpoint has 1 to %u bytes, not %zu", EDDY_STREAM_MAX,
+                  wish->name.len);
+        return false;
+    }
+    wish->name.len -= is_prefix && text;
+    wish->put.name = wish->name;
+    return take_options(args, wish);
 }
 
 /* The offset to set: a number, or "head", which is then *from_head. */
 static bool take_offset(const struct args *args, uint64_t *offset, bool *from_head) {
     const char *text = args->positional[1];
     *from_head = strcmp(text, "head") == 0;
-    if (*from_head || cli_parse_u64(text, UINT64_MAX >> 2, offset)) {
+    if (*from_head || cli_parse_u64(text, INT64_MAX, offset)) {
         return true;
     }
     cli_usage(args, "an offset is a whole number from 0 up, or 'head', not '%s'", text);
@@ -68,9 +130,11 @@ static void row_json(const struct rows *rows, const eddy_checkpoint *c) {
     out_char(&look->out, '{');
     out_json_name(&look->out, "checkpoint", eddy_mem(c->name, c->name_len));
     out_printf(&look->out,
-               ",\"offset\":%llu,\"lag\":%llu,\"revision\":%llu,\"hold\":%s,\"time\":\"",
-               (unsigned long long)c->offset, (unsigned long long)lag_of(rows, c),
-               (unsigned long long)c->revision, c->flags & EDDY_HOLD ? "true" : "false");
+               ",\"shard\":%llu,\"offset\":%llu,\"lag\":%llu,\"revision\":%llu,\"hold\":%s,"
+               "\"time\":\"",
+               (unsigned long long)c->shard, (unsigned long long)c->offset,
+               (unsigned long long)lag_of(rows, c), (unsigned long long)c->revision,
+               c->flags & EDDY_HOLD ? "true" : "false");
     look_time(look, c->time_ns);
     OUT_LITERAL(&look->out, "\"}");
 }
@@ -78,12 +142,12 @@ static void row_json(const struct rows *rows, const eddy_checkpoint *c) {
 static void row_text(const struct rows *rows, const eddy_checkpoint *c) {
     struct look *look = rows->look;
     if (look->found == 0) {
-        out_printf(&look->out, "%9s %9s %9s  %-4s  %-29s  %s\n", "offset", "lag", "revision",
-                   "hold", "when", "checkpoint");
+        out_printf(&look->out, "%9s %9s %9s %6s  %-4s  %-29s  %s\n", "offset", "lag", "revision",
+                   "shard", "hold", "when", "checkpoint");
     }
-    out_printf(&look->out, "%9llu %9llu %9llu  %-4s  ", (unsigned long long)c->offset,
+    out_printf(&look->out, "%9llu %9llu %9llu %6llu  %-4s  ", (unsigned long long)c->offset,
                (unsigned long long)lag_of(rows, c), (unsigned long long)c->revision,
-               c->flags & EDDY_HOLD ? "hold" : "-");
+               (unsigned long long)c->shard, c->flags & EDDY_HOLD ? "hold" : "-");
     look_time(look, c->time_ns);
     OUT_LITERAL(&look->out, "  ");
     out_text(&look->out, eddy_mem(c->name, c->name_len));
@@ -130,18 +194,18 @@ static int list(struct rows *rows, eddy_bytes prefix) {
 }
 
 /* EXIT_NOT_FOUND, and the library says so, if there is none. */
-static int get(const struct look *look, eddy_bytes name, eddy_checkpoint *c) {
+static int get(const struct look *look, const struct wish *wish, eddy_checkpoint *c) {
     unsigned tries = 0;
     int rc;
     do {
-        rc = eddy_checkpoint_get(look->store, name, 0, c);
+        rc = eddy_checkpoint_get(look->store, wish->name, wish->put.shard, c);
     } while (tool_again(rc, &tries));
     return rc < 0 ? tool_fail(rc) : EXIT_OK;
 }
 
-static int show(struct rows *rows, eddy_bytes name) {
+static int show(struct rows *rows, const struct wish *wish) {
     eddy_checkpoint c;
-    int code = get(rows->look, name, &c);
+    int code = get(rows->look, wish, &c);
     if (code == EXIT_OK) {
         show_one(rows, &c);
     }
@@ -150,19 +214,19 @@ static int show(struct rows *rows, eddy_bytes name) {
 
 /* ---- setting ---- */
 
-static int set(struct rows *rows, eddy_bytes name, uint64_t offset) {
-    uint32_t flags = rows->look->args->given[OPT_HOLD] ? EDDY_HOLD : 0;
-    int rc = eddy_checkpoint_put(rows->look->store, name, offset, flags);
-    return rc < 0 ? tool_fail(rc) : show(rows, name);
+/* A condition that failed has been told of by the library, in its own words. */
+static int set(struct rows *rows, const struct wish *wish) {
+    int rc = eddy_checkpoint_set(rows->look->store, &wish->put, wish->expected, NULL);
+    return rc < 0 ? tool_fail(rc) : show(rows, wish);
 }
 
-static int delete (struct look *look, eddy_bytes name) {
+static int delete (struct look *look, const struct wish *wish) {
     eddy_checkpoint c;
-    int code = get(look, name, &c); /* to delete one that is not there would be no failure */
+    int code = get(look, wish, &c); /* to delete one that is not there would be no failure */
     if (code != EXIT_OK) {
         return code;
     }
-    int rc = eddy_checkpoint_delete(look->store, name, 0, EDDY_ANY);
+    int rc = eddy_checkpoint_delete(look->store, wish->name, wish->put.shard, wish->expected);
     if (rc < 0) {
         return tool_fail(rc);
     }
@@ -170,33 +234,78 @@ static int delete (struct look *look, eddy_bytes name) {
     return EXIT_OK;
 }
 
-static int fulfil(const struct wish *wish, struct rows *rows, uint64_t offset, bool from_head) {
+struct of_name {
+    struct rows *rows;
+    eddy_bytes name;
+};
+
+/* Shows it if it has exactly the name. */
+static int show_of_name(void *arg, const eddy_checkpoint *c) {
+    struct of_name *of = arg;
+    return c->name_len == of->name.len ? show_one(of->rows, c) : 0;
+}
+
+/* All shards, and then what they are. */
+static int reset(struct rows *rows, const struct wish *wish) {
+    struct look *look = rows->look;
+    struct of_name of = {.rows = rows, .name = wish->name};
+    int rc = eddy_checkpoint_reset(look->store, wish->name, wish->put.offset, NULL);
+    int64_t shown = rc < 0 ? rc : eddy_checkpoints(look->store, wish->name, show_of_name, &of);
+    if (shown >= 0 && cli_output_is(look->args, "json")) {
+        out_str(&look->out, look->found ? "\n]\n" : "[]\n");
+    }
+    return shown < 0 ? tool_fail((int)shown) : EXIT_OK;
+}
+
+static int await(struct rows *rows, const struct wish *wish) {
+    eddy_checkpoint c;
+    int rc;
+    do {
+        rc = eddy_checkpoint_wait(rows->look->store, wish->name, wish->put.shard, wish->put.offset,
+                                  wish->deadline_ns, &c);
+    } while (rc == EDDY_EAGAIN);
+    if (rc == 0) {
+        show_one(rows, &c);
+    }
+    return rc < 0 ? tool_fail(rc) : EXIT_OK;
+}
+
+static int fulfil(struct wish *wish, struct rows *rows, bool from_head) {
     if (wish->what == WISH_DELETE) {
-        return delete (rows->look, wish->name);
+        return delete (rows->look, wish);
     }
     int code = take_head(rows->look, &rows->head);
     if (code != EXIT_OK) {
         return code;
     }
-    return wish->what == WISH_LIST   ? list(rows, wish->name)
-           : wish->what == WISH_SHOW ? show(rows, wish->name)
-                                     : set(rows, wish->name, from_head ? rows->head : offset);
+    wish->put.offset = from_head ? rows->head : wish->put.offset;
+    switch (wish->what) {
+    case WISH_LIST:
+        return list(rows, wish->name);
+    case WISH_SHOW:
+        return show(rows, wish);
+    case WISH_RESET:
+        return reset(rows, wish);
+    case WISH_WAIT:
+        return await(rows, wish);
+    default:
+        return set(rows, wish);
+    }
 }
 
 int run_checkpoint(const struct args *args) {
     struct wish wish;
     struct look look;
-    uint64_t offset = 0;
     bool from_head = false;
     if (!understand(args, &wish) ||
-        (wish.what == WISH_SET && !take_offset(args, &offset, &from_head))) {
+        (args->positional_count > 1 && !take_offset(args, &wish.put.offset, &from_head))) {
         return EXIT_USAGE;
     }
-    bool writes = wish.what == WISH_SET || wish.what == WISH_DELETE;
+    bool writes = wish.what != WISH_LIST && wish.what != WISH_SHOW;
     int code = (writes ? look_open_writing : look_open)(&look, args, NULL);
     if (code != EXIT_OK) {
         return code;
     }
-    struct rows rows = {.look = &look, .one = wish.what != WISH_LIST};
-    return look_close(&look, fulfil(&wish, &rows, offset, from_head));
+    struct rows rows = {.look = &look, .one = wish.what != WISH_LIST && wish.what != WISH_RESET};
+    return look_close(&look, fulfil(&wish, &rows, from_head));
 }

@@ -112,6 +112,9 @@ static const char *const other_words[][2] = {{"cat", "read"},
                                              {"gc", "maintain"},
                                              {"tombstone", "delete"},
                                              {"checkpoints", "checkpoint"},
+                                             {"states", "state"},
+                                             {"snapshots", "state"},
+                                             {"offset", "checkpoint"},
                                              {"cursor", "checkpoint"},
                                              {"position", "checkpoint"}};
 
@@ -389,6 +392,22 @@ bool cli_time(const struct args *args, enum option_id id, int64_t *ns) {
         cli_usage(args, "option '--%s': '%s': %s", option_name(args, id), args->value[id], why);
     }
     return !why;
+}
+
+bool cli_timeout(const struct args *args, int64_t *deadline_ns) {
+    *deadline_ns = EDDY_FOREVER;
+    if (!args->given[OPT_TIMEOUT]) {
+        return true;
+    }
+    char *end = NULL;
+    const char *text = args->value[OPT_TIMEOUT];
+    double seconds = strtod(text, &end);
+    if (!*text || *end || !(seconds >= 0) || seconds > 1e9) {
+        cli_usage(args, "option '--timeout' wants seconds, as 5 or 0.5, not '%s'", text);
+        return false;
+    }
+    *deadline_ns = eddy_deadline_ms((int64_t)(seconds * 1000));
+    return true;
 }
 
 bool cli_duration(const struct args *args, enum option_id id, int64_t *ns) {

@@ -63,6 +63,10 @@ enum option_id {
     OPT_DROP_WHEN_FULL,
     OPT_NO_LIMITS,
     OPT_REPLACE,
+    OPT_RESET,
+    OPT_WAIT,
+    OPT_SNAPSHOT,
+    OPT_VERSION,
     OPT_IDS
 };
 
@@ -126,6 +130,9 @@ bool cli_size(const struct args *args, enum option_id id, uint64_t *value);
 bool cli_time(const struct args *args, enum option_id id, int64_t *ns);
 /* The same for durations, as "30s" or "1h30m", or "0". */
 bool cli_duration(const struct args *args, enum option_id id, int64_t *ns);
+
+/* The deadline that --timeout gives, or EDDY_FOREVER. */
+bool cli_timeout(const struct args *args, int64_t *deadline_ns);
 
 /* A whole number in text; false if it is none or greater than max. */
 bool cli_parse_u64(const char *text, uint64_t max, uint64_t *value);

@@ -294,8 +294,14 @@ static const char *const limits_examples[] = {
 };
 
 static const struct option_def checkpoint_options[] = {
+    {OPT_SHARD, 0, "shard", "N", NULL, "of this shard (default 0)"},
     {OPT_HOLD, 0, "hold", NULL, NULL, "set it so that limits drop nothing behind it"},
+    {OPT_TIME, 0, "time", "TIME", NULL, "set it with this time (default: now)"},
+    {OPT_EXPECT, 'x', "expect", "REVISION", NULL, "set or delete it only if it is: none, exists"},
     {OPT_DELETE, 0, "delete", NULL, NULL, "delete it"},
+    {OPT_RESET, 0, "reset", NULL, NULL, "set those of all shards that there are"},
+    {OPT_WAIT, 0, "wait", NULL, NULL, "wait until it is at the offset, or beyond"},
+    {OPT_TIMEOUT, 0, "timeout", "SECONDS", NULL, "give up after this time, with exit code 9"},
     {OPT_EXACT, 0, "exact", NULL, NULL, "a * at the end belongs to the checkpoint's name"},
     {OPT_UTC, 0, "utc", NULL, NULL, "show times in UTC rather than local"},
     {OPT_OUTPUT, 'o', "output", "FORM", "text|json|jsonl", "text (default), json or jsonl"},
@@ -306,6 +312,28 @@ static const char *const checkpoint_examples[] = {
     "eddy checkpoint orders-view -o json",
     "eddy checkpoint orders-view 42 --hold  (without it: holds no more)",
     "eddy checkpoint orders-view head; eddy checkpoint --delete orders-view",
+    "eddy checkpoint orders-view 42 --wait --timeout 5",
+    NULL,
+};
+
+static const struct option_def state_options[] = {
+    {OPT_EXPECT, 'x', "expect", "REVISION", NULL, "put or delete it only if it is: none, exists"},
+    {OPT_VERSION, 0, "version", "N", NULL, "put it with this number of yours (default 0)"},
+    {OPT_SNAPSHOT, 0, "snapshot", "N", NULL, "of stream KEY: that of version N; see below"},
+    {OPT_METADATA, 'm', "metadata", "BYTES", NULL, "what goes with the data"},
+    {OPT_TIME, 0, "time", "TIME", NULL, "put it with this time (default: now)"},
+    {OPT_SHARD, 0, "shard", "N", NULL, "put it with this shard (default 0)"},
+    {OPT_COUNT_LAST, 'n', "lines", "N", NULL, "at most N of them"},
+    {OPT_AFTER_NAME, 0, "after", "KEY", NULL, "only those that come after this one"},
+    {OPT_UTC, 0, "utc", NULL, NULL, "show times in UTC rather than local"},
+    {OPT_OUTPUT, 'o', "output", "FORM", "text|json|jsonl|raw", "text (default), json, raw"},
+    OPTIONS_END,
+};
+static const char *const state_examples[] = {
+    "eddy state put user-1 '{\"name\":\"Ada\"}' --expect none",
+    "eddy state get user-1 -o raw; eddy state ls 'user-*'; eddy state delete user-1",
+    "eddy state put orders - --snapshot 42 < file; eddy state get orders --snapshot latest",
+    "eddy state ls orders --snapshot 0 (above 0); delete orders --snapshot 42 (up to 42)",
     NULL,
 };
 
@@ -413,6 +441,8 @@ const struct command cli_commands[] = {
      limits_examples, run_limits},
     {"checkpoint", "shows how far readers have come, or sets it", "[NAME [OFFSET|head] | PREFIX*]",
      0, 2, checkpoint_options, checkpoint_examples, run_checkpoint},
+    {"state", "shows what is kept under keys, or puts it", "put|get|delete|ls [KEY [DATA|-]]", 1, 3,
+     state_options, state_examples, run_state},
     {"maintain", "takes back at once the memory of what is gone", "[STORE]", 0, 1, maintain_options,
      maintain_examples, run_maintain},
     {"trim", "does so, and gives free memory back to the system", "[STORE]", 0, 1, trim_options,

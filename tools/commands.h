@@ -27,6 +27,8 @@ int run_clean(const struct args *args);
 int run_reset(const struct args *args);
 /* checkpoint.c */
 int run_checkpoint(const struct args *args);
+/* state.c */
+int run_state(const struct args *args);
 /* snapshot.c */
 int run_snapshot(const struct args *args);
 int run_restore(const struct args *args);

@@ -4,7 +4,7 @@
 #include "out.h"
 #include "tool.h"
 
-bool expect_parse(const struct args *args, int64_t *expected) {
+static bool parse(const struct args *args, const char *what, int64_t *expected) {
     const char *text = args->value[OPT_EXPECT];
     uint64_t version;
     if (!args->given[OPT_EXPECT]) {
@@ -23,11 +23,19 @@ bool expect_parse(const struct args *args, int64_t *expected) {
         return true;
     }
     if (!cli_parse_u64(text, INT64_MAX, &version)) {
-        cli_usage(args, "option '--expect' is any, none, exists or a version, not '%s'", text);
+        cli_usage(args, "option '--expect' is any, none, exists or a %s, not '%s'", what, text);
         return false;
     }
     *expected = (int64_t)version;
     return true;
+}
+
+bool expect_parse(const struct args *args, int64_t *expected) {
+    return parse(args, "version", expected);
+}
+
+bool expect_parse_revision(const struct args *args, int64_t *expected) {
+    return parse(args, "revision", expected);
 }
 
 static const char *expected_text(int64_t expected, char *text, size_t size) {

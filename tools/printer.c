@@ -28,8 +28,7 @@ static void put_time(struct out *out, struct when_cache *cache, int64_t ns) {
     out_char(out, '"');
 }
 
-/* Bytes that may be JSON: as they are if they are, else as base64. */
-static void put_payload(struct out *out, const char *key, eddy_bytes bytes) {
+void printer_payload(struct out *out, const char *key, eddy_bytes bytes) {
     if (bytes.len == 0) {
         return;
     }
@@ -60,8 +59,8 @@ static void print_json(struct printer *printer, const eddy_event *event) {
     if (event->shard) {
         PUT_NUMBER(out, ",\"shard\":", event->shard);
     }
-    put_payload(out, ",\"metadata", event->metadata);
-    put_payload(out, ",\"data", event->data);
+    printer_payload(out, ",\"metadata", event->metadata);
+    printer_payload(out, ",\"data", event->data);
     PUT_NUMBER(out, ",\"tx\":", event->tx_offset);
     PUT_NUMBER(out, ",\"tx_count\":", event->tx_count);
     out_char(out, '}');

@@ -18,6 +18,9 @@ struct printer {
     struct when_cache recorded;
 };
 
+/* A field with bytes that may be JSON, which stand as they are then, else as base64: key is as
+ * ",\"data". Nothing, if there are none. */
+void printer_payload(struct out *out, const char *key, eddy_bytes bytes);
 /* Gives an exit code. */
 int printer_open(struct printer *printer, const struct args *args);
 void printer_event(struct printer *printer, const eddy_event *event);

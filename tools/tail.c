@@ -159,22 +159,6 @@ static int tail_store(struct tail *tail) {
     return code;
 }
 
-static bool parse_timeout(const struct args *args, int64_t *deadline_ns) {
-    *deadline_ns = EDDY_FOREVER;
-    if (!args->given[OPT_TIMEOUT]) {
-        return true;
-    }
-    char *end = NULL;
-    const char *text = args->value[OPT_TIMEOUT];
-    double seconds = strtod(text, &end);
-    if (!*text || *end || !(seconds >= 0) || seconds > 1e9) {
-        cli_usage(args, "option '--timeout' wants seconds, as 5 or 0.5, not '%s'", text);
-        return false;
-    }
-    *deadline_ns = eddy_deadline_ms((int64_t)(seconds * 1000));
-    return true;
-}
-
 /* To wait well, a follower wants to write (its bit among the waiters); it can do without. */
 static int open_store(struct tail *tail) {
     const struct args *args = tail->args;
@@ -199,7 +183,7 @@ int run_tail(const struct args *args) {
     if (!reading_select(args, &tail.select) ||
         !cli_u64(args, OPT_COUNT_LAST, 0, UINT64_MAX, &tail.last) ||
         !cli_u64(args, OPT_COUNT_STOP, 1, UINT64_MAX, &tail.stop) ||
-        !parse_timeout(args, &tail.deadline_ns)) {
+        !cli_timeout(args, &tail.deadline_ns)) {
         return EXIT_USAGE;
     }
     tail.follow = args->given[OPT_FOLLOW] && !args->given[OPT_UNTIL_CAUGHT_UP];

@@ -11,29 +11,30 @@ static void make_events(int n) {
           "seq %d | sed 's/.*/{\"stream\":\"s\",\"data\":&}/' | eddy import --batch 10", n);
 }
 
-/* What there is, as [name, offset, lag, revision, hold]. */
+/* What there is, as [name, shard, offset, lag, revision, hold]. */
 #define CHECKPOINTS(list)                                                                          \
     SHELL(0, list "\n",                                                                            \
           "eddy checkpoint -o jsonl | "                                                            \
-          "jq -sc 'map([.checkpoint, .offset, .lag, .revision, .hold])'")
+          "jq -sc 'map([.checkpoint, .shard, .offset, .lag, .revision, .hold])'")
 
 Test(checkpoint_tool, checkpoints_are_set_shown_and_deleted, .timeout = 60) {
     make_events(10);
     CHECKPOINTS("[]");
     RUNS(0, NULL, NULL, "checkpoint");
-    RUNS(0, "        4         6         1  -     ", NULL, "checkpoint", "b", "4");
-    RUNS(0, "       10         0         1  hold  ", NULL, "checkpoint", "a", "head", "--hold");
-    RUNS(0, "        0        10         1  -     ", NULL, "checkpoint", "a2", "0");
-    CHECKPOINTS("[[\"a\",10,0,1,true],[\"a2\",0,10,1,false],[\"b\",4,6,1,false]]");
-    RUNS(0, "        7         3         2  hold  ", NULL, "checkpoint", "b", "7", "--hold");
+    RUNS(0, "        4         6         2      0  -     ", NULL, "checkpoint", "b", "4");
+    RUNS(0, "       10         0         3      0  hold  ", NULL, "checkpoint", "a", "head",
+         "--hold");
+    RUNS(0, "        0        10         4      0  -     ", NULL, "checkpoint", "a2", "0");
+    CHECKPOINTS("[[\"a\",0,10,0,3,true],[\"a2\",0,0,10,4,false],[\"b\",0,4,6,2,false]]");
+    RUNS(0, "        7         3         5      0  hold  ", NULL, "checkpoint", "b", "7", "--hold");
     RUNS(0, "  b\n", NULL, "checkpoint", "b");
-    RUNS(0, "         2  -     ", NULL, "checkpoint", "a", "10");
-    CHECKPOINTS("[[\"a\",10,0,2,false],[\"a2\",0,10,1,false],[\"b\",7,3,2,true]]");
+    RUNS(0, "         6      0  -     ", NULL, "checkpoint", "a", "10");
+    CHECKPOINTS("[[\"a\",0,10,0,6,false],[\"a2\",0,0,10,4,false],[\"b\",0,7,3,5,true]]");
     RUNS(0, "gone: 1 checkpoints\n", NULL, "checkpoint", "a2", "--delete");
     RUNS(0, "{\"checkpoints\":1}\n", NULL, "checkpoint", "--delete", "a", "-o", "json");
-    CHECKPOINTS("[[\"b\",7,3,2,true]]");
-    RUNS(0, "         1  -     ", NULL, "checkpoint", "a", "99");
-    CHECKPOINTS("[[\"a\",99,0,1,false],[\"b\",7,3,2,true]]");
+    CHECKPOINTS("[[\"b\",0,7,3,5,true]]");
+    RUNS(0, "         9      0  -     ", NULL, "checkpoint", "a", "99");
+    CHECKPOINTS("[[\"a\",0,99,0,9,false],[\"b\",0,7,3,5,true]]");
     RUNS(0, "nothing is wrong: 10 events, 1 streams", NULL, "check");
 }
 
@@ -41,21 +42,21 @@ Test(checkpoint_tool, every_form_of_output_is_what_it_says, .timeout = 60) {
     make_events(3);
     RUNS(0, "[]\n", NULL, "checkpoint", "-o", "json");
     RUNS(0, NULL, NULL, "checkpoint", "-o", "jsonl");
-    SHELL(0, "1\n", "eddy checkpoint p-1 1 -o json | jq -c .revision");
-    SHELL(0, "2\n", "eddy checkpoint p-1 2 -o jsonl | jq -c .revision");
+    SHELL(0, "2\n", "eddy checkpoint p-1 1 -o json | jq -c .revision");
+    SHELL(0, "3\n", "eddy checkpoint p-1 2 -o jsonl | jq -c .revision");
     RUNS(0, "checkpoint", NULL, "checkpoint", "p-2", "3");
     RUNS(0, "checkpoint", NULL, "checkpoint", "q", "3");
     SHELL(0, "[\"p-1\",\"p-2\"]\n", "eddy checkpoint 'p-*' -o json | jq -c 'map(.checkpoint)'");
     SHELL(0, "[\"p-1\",\"p-2\"]\n", "eddy checkpoint 'p-*' -o jsonl | jq -sc 'map(.checkpoint)'");
     SHELL(0, "[\"p-1\",\"p-2\",\"q\"]\n", "eddy checkpoint '*' -o json | jq -c 'map(.checkpoint)'");
     SHELL(0, "[]\n", "eddy checkpoint 'x*' -o json");
-    SHELL(0, "[\"checkpoint\",\"offset\",\"lag\",\"revision\",\"hold\",\"time\"]\n",
+    SHELL(0, "[\"checkpoint\",\"shard\",\"offset\",\"lag\",\"revision\",\"hold\",\"time\"]\n",
           "eddy checkpoint q -o json | jq -c keys_unsorted");
     SHELL(0, "true\n",
           "eddy checkpoint q -o json | "
           "jq '.time | sub(\"\\\\.[0-9]+Z\"; \"Z\") | fromdate | (now - . | . >= 0 and . < 60)'");
     SHELL(0, "4\n", "eddy checkpoint | wc -l");
-    RUNS(0, "offset       lag  revision  hold  when", NULL, "checkpoint", "--utc");
+    RUNS(0, "offset       lag  revision  shard  hold  when", NULL, "checkpoint", "--utc");
 }
 
 Test(checkpoint_tool, names_may_be_any_bytes, .timeout = 60) {
@@ -87,7 +88,7 @@ Test(checkpoint_tool, what_is_not_there_ends_with_3, .timeout = 60) {
 Test(checkpoint_tool, bad_command_lines_are_told_of_and_change_nothing, .timeout = 60) {
     RUNS(0, "offset 1", NULL, "append", "s", "x");
     const char *offsets[] = {
-        "x", "", "-1", "1x", "Head", "4611686018427387904", "99999999999999999999"};
+        "x", "", "-1", "1x", "Head", "9223372036854775808", "99999999999999999999"};
     for (size_t i = 0; i < sizeof offsets / sizeof offsets[0]; i++) {
         RUNS(2, NULL, "whole number from 0 up, or 'head'", "checkpoint", "p", "--", offsets[i]);
     }
@@ -104,6 +105,43 @@ Test(checkpoint_tool, bad_command_lines_are_told_of_and_change_nothing, .timeout
     RUNS(2, NULL, "did you mean 'checkpoint'?", "chekpoint");
     CHECKPOINTS("[]");
     SHELL(0, "0\n", "eddy checkpoint $(printf %%0255d 0) 4611686018427387903 -o json | jq .lag");
+}
+
+Test(checkpoint_tool, shards_conditions_resets_and_waits, .timeout = 60) {
+    make_events(3);
+    RUNS(0, "  p\n", NULL, "checkpoint", "p", "7", "--shard", "3", "--expect", "none");
+    RUNS(0, "  p\n", NULL, "checkpoint", "p", "8", "--shard", "18446744073709551615", "--hold");
+    RUNS(4, NULL, "checkpoint 'p' of shard 3", "checkpoint", "p", "9", "--shard", "3", "-x",
+         "none");
+    RUNS(4, NULL, "revision 77", "checkpoint", "p", "9", "--shard", "3", "--expect", "77");
+    RUNS(0, "  p\n", NULL, "checkpoint", "p", "9", "--shard", "3", "--expect", "2");
+    RUNS(3, NULL, "there is no checkpoint 'p' of shard 0", "checkpoint", "p");
+    CHECKPOINTS("[[\"p\",3,9,0,4,false],[\"p\",18446744073709552000,8,0,3,true]]");
+    RUNS(0, "  pq\n", NULL, "checkpoint", "pq", "1", "--time", "2009-03-22T09:30:00Z");
+    SHELL(0, "\"2009-03-22T09:30:00Z\"\n", "eddy checkpoint pq -o json | jq .time");
+    SHELL(0, "[[3,1],[18446744073709552000,1]]\n",
+          "eddy checkpoint p 1 --reset -o json | jq -c 'map([.shard, .offset])'");
+    RUNS(0, NULL, NULL, "checkpoint", "unknown", "1", "--reset");
+    RUNS(9, NULL, "deadline", "checkpoint", "p", "2", "--shard", "3", "--wait", "--timeout", "0.1");
+    RUNS(0, "  p\n", NULL, "checkpoint", "p", "1", "--shard", "3", "--wait");
+    SHELL(0, "5\n",
+          "eddy checkpoint later 5 --wait -o json | jq .offset & "
+          "eddy checkpoint later 5 >/dev/null; wait");
+    RUNS(4, NULL, "revision 1 ", "checkpoint", "p", "--delete", "--shard", "3", "-x", "1");
+    RUNS(0, "gone: 1", NULL, "checkpoint", "p", "--delete", "--shard", "3");
+    const char *bad[] = {"p 1 --delete --reset",
+                         "--wait",
+                         "p --wait",
+                         "p --reset",
+                         "p 1 --timeout 1",
+                         "p --expect none",
+                         "p 1 --reset --shard 1",
+                         "'*' --shard 1",
+                         "p 1 --wait --expect 1",
+                         "p 1 --wait --time now"};
+    for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
+        SHELL(2, "", "eddy checkpoint %s", bad[i]);
+    }
 }
 
 /* ---- retention that waits ---- */
@@ -230,7 +268,7 @@ Test(checkpoint_tool, who_may_only_read_sees_checkpoints_and_cannot_set_them, .t
           "echo $(as checkpoint p -o json | jq -c '[.offset, .lag]') "
           "$(as limits -o json | jq -r .waits_for.checkpoint) "
           "$(as checkpoint p 3; echo $?) $(as checkpoint --delete p; echo $?); rm -r $build");
-    CHECKPOINTS("[[\"p\",2,3,1,true]]");
+    CHECKPOINTS("[[\"p\",0,2,3,2,true]]");
 }
 
 /* A reader that sees many come and go lists each name once, in order. */

@@ -9,14 +9,14 @@ static const char *const exit_codes[] = {
     "0   it is done; also when the reader of a pipe went away, or a follower was interrupted",
     "1   it failed: bad input, an input or output error",
     "2   the command line is not understood",
-    "3   there is no such store, stream, event or checkpoint",
+    "3   there is no such store, stream, event, checkpoint or state",
     "4   a condition did not hold (--expect); nothing was stored or removed",
     "5   the store is damaged, or the file is no store",
     "6   no memory is left in the store or its file system, or a limit would be passed (also one\n"
     "    that may drop events, while a checkpoint holds them)",
     "7   permission denied",
     "8   the store was made by an incompatible version of eddy",
-    "9   the time was over first (tail --timeout)",
+    "9   the time was over first (--timeout of tail and checkpoint)",
     "10  events that were to be read are gone",
     NULL};
 

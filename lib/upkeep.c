@@ -142,16 +142,6 @@ static bool make_room(void *arg) {
     return eddy_upkeep_make_room(n->context, &n->wait);
 }
 
-/* Does it store anything? */
-static bool needs_room(const struct eddy_batch *b) {
-    for (uint32_t i = 0; i < b->puts.count; i++) {
-        if (b->puts.at[i].what == EDDY_PUT_SET) {
-            return true;
-        }
-    }
-    return b->events.count > 0;
-}
-
 int eddy_upkeep_commit(struct eddy_context *c, struct eddy_batch *b, int64_t now_ns,
                        eddy_result *result) {
     struct need need = {.context = c};
@@ -159,7 +149,8 @@ int eddy_upkeep_commit(struct eddy_context *c, struct eddy_batch *b, int64_t now
     struct eddy_committer committer = {.thread = &c->thread,
                                        .directory = c->store->directory,
                                        .plan = &c->plan,
-                                       .make_room = needs_room(b) ? make_room : NULL,
+                                       .make_room =
+                                           b->events.count + b->puts.count > 0 ? make_room : NULL,
                                        .arg = &need};
     int r = eddy_commit(&committer, b, now_ns, result);
     /* It is committed: an error of what follows is none of it, and is found again by who is next. */

@@ -54,7 +54,6 @@ static void prepare_checkpoints(struct steps_stage *s) {
     prepare_events(s);
     for (uint64_t shard = 0; shard < 3; shard++) {
         eddy_new_checkpoint c = {.name = eddy_str("projection"), .shard = shard, .offset = shard};
-        c.flags = EDDY_HOLD;
         CHECK_OK(eddy_checkpoint_set(s->store, &c, EDDY_ANY, NULL));
     }
 }

@@ -149,7 +149,7 @@ static bool needs_room(const struct eddy_batch *b) {
             return true;
         }
     }
-    return b->events.count > 0;
+    return b->events.count > 0 || b->key_len > 0;
 }
 
 int eddy_upkeep_commit(struct eddy_context *c, struct eddy_batch *b, int64_t now_ns,
@@ -163,6 +163,9 @@ int eddy_upkeep_commit(struct eddy_context *c, struct eddy_batch *b, int64_t now
                                        .arg = &need};
     int r = eddy_commit(&committer, b, now_ns, result);
     /* It is committed: an error of what follows is none of it, and is found again by who is next. */
+    if (r == 0 && result->repeated) {
+        return 0; /* nothing was changed */
+    }
     if (r == 0 && (result->removed > 0 || c->plan.condemned.count > 0 || b->cuts.count > 0)) {
         after_cuts(c, b);
         if (b->cuts.count > 0) {

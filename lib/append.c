@@ -403,7 +403,8 @@ __attribute__((flatten)) int eddy_append(eddy_store *store, eddy_bytes stream, i
     r = count == 1 ? append(&c->plan, stream, expected, events, 1, now, result)
                    : eddy_append_direct(&c->plan, stream, expected, events, count, now, result);
     if (__builtin_expect(r == 0, 0)) {
-        return eddy_tx_append_once(c, stream, expected, events, count, now, result);
+        return eddy_tx_append_batch(c, eddy_mem(NULL, 0), stream, expected, events, count, now,
+                                    result);
     }
     if (__builtin_expect(r < 0, 0)) {
         eddy_tx_clear_result(result);

@@ -87,6 +87,7 @@ void eddy_batch_clear(struct eddy_batch *b) {
     b->reset = false;
     b->drop = 0;
     b->names.count = 0;
+    b->key_len = 0;
     if (b->table.count > 0) {
         memset(b->table.at, 0, b->table.room * sizeof *b->table.at);
         b->table.count = 0;
@@ -219,6 +220,16 @@ int eddy_batch_expect_none(struct eddy_batch *b, struct eddy_arena *a, const edd
     b->conditions.at[b->conditions.count++] =
         (struct eddy_batch_condition){.kind = EDDY_ON_QUERY, .of = b->queries.count};
     b->queries.at[b->queries.count++] = q;
+    return 0;
+}
+
+int eddy_batch_key(struct eddy_batch *b, eddy_bytes key) {
+    if (!add_name(b, key)) {
+        return no_memory();
+    }
+    b->key_at = b->names.count;
+    b->key_len = (uint32_t)key.len;
+    b->names.count += b->key_len;
     return 0;
 }
 

@@ -152,6 +152,8 @@ struct eddy_batch {
     EDDY_VECTOR(uint32_t) table; /* hash -> stream + 1; room is a power of two, or none is used */
     uint64_t bytes;              /* of all event blocks */
     uint32_t sharded;            /* events that are in a shard */
+    uint32_t key_at;             /* the transaction's key, in names */
+    uint32_t key_len;            /* 0: none */
     const eddy_limits *limits;   /* to be set; NULL: none */
     uint64_t drop;               /* events that are to be dropped at least, with `enforce` */
     bool more;                   /* said by its commit: the limits want more to go */
@@ -179,6 +181,8 @@ int eddy_batch_expect_key(struct eddy_batch *batch, const struct eddy_arena *are
 /* The condition that nothing matches a select, whose bytes it copies. */
 int eddy_batch_expect_none(struct eddy_batch *batch, struct eddy_arena *arena,
                            const eddy_select *select);
+/* Its key, which it has not got yet. */
+int eddy_batch_key(struct eddy_batch *batch, eddy_bytes key);
 int eddy_batch_cut(struct eddy_batch *batch, uint32_t stream, uint32_t kind, uint64_t version);
 int eddy_batch_empty_list(struct eddy_batch *batch, const unsigned char *key);
 /* Adds events; *data (if not NULL) is where the last one's data is to be, if it has no pointer. */

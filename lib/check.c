@@ -14,6 +14,7 @@
 #include "gone.h"
 #include "list.h"
 #include "look.h"
+#include "once.h"
 #include "reader.h"
 
 struct check {
@@ -282,6 +283,8 @@ static void check_keys(struct check *k) {
     struct eddy_key lowest;
     int held = eddy_key_holder(&k->now.view, &lowest);
     int r = eddy_key_each(&k->now.view, EDDY_FAMILY_SNAPSHOT, check_snapshot, &s);
+    int queue = r < 0 ? 0 : eddy_once_check(&k->now.view);
+    r = queue < 0 ? queue : r;
     if (k->wrong > 0 || !eddy_instant_holds(&k->now, &k->context->thread)) {
         return; /* it went on meanwhile */
     }
@@ -291,6 +294,8 @@ static void check_keys(struct check *k) {
         report(k, "keys", "retention is held at %llu, but the checkpoints say %llu",
                (unsigned long long)k->now.now.hold,
                (unsigned long long)(held == 1 ? lowest.value + 1 : 0));
+    } else if (queue != 0) {
+        report(k, "once", "the answers to keys of transactions are no whole queue");
     } else if (s.missing != 0 || s.listed != s.there) {
         report(k, "keys", "%llu snapshots of streams are there, %llu are listed",
                (unsigned long long)s.there, (unsigned long long)s.listed);

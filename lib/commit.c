@@ -25,6 +25,7 @@
 #include "gone.h"
 #include "keys.h"
 #include "list.h"
+#include "once.h"
 #include "retain.h"
 #include "wait.h"
 
@@ -227,7 +228,11 @@ static int evaluate(const struct eddy_committer *c, struct eddy_batch *b, struct
         }
     }
     t->revision = 0;
-    int r = eddy_expect(c, b, t, result);
+    int r = b->key_len > 0 ? eddy_once_find(c, b, t, result) : 0;
+    if (r != 0) {
+        return r < 0 ? r : 0; /* nothing is to be changed, whatever its conditions */
+    }
+    r = eddy_expect(c, b, t, result);
     if (r == 0 && b->reset) {
         r = eddy_cut_all(c->plan, t);
     }
@@ -248,6 +253,12 @@ static int evaluate(const struct eddy_committer *c, struct eddy_batch *b, struct
     }
     if (r == 0 && b->empty_lists.count > 0) {
         r = eddy_list_plan_empty(c, b, t);
+    }
+    if (r == 0 && b->enforce) {
+        r = eddy_once_drop(c, t);
+    }
+    if (r == 0 && b->key_len > 0) {
+        r = eddy_once_plan(c, b, t);
     }
     if (r == 0) {
         r = eddy_plan_finish(c->plan);
@@ -340,6 +351,7 @@ static void answer(const struct eddy_batch *b, const struct eddy_attempt *t, edd
     result->recorded_ns = t->after.time_ns;
     result->removed = t->removed;
     result->revision = t->revision;
+    result->repeated = false;
     if (b->events.count > 0) {
         const struct eddy_batch_event *last = &b->events.at[b->events.count - 1];
         result->first_offset = t->first_offset;

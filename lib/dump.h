@@ -36,7 +36,8 @@ struct eddy_dump_store {
     uint32_t members;
     uint32_t threads;
     uint64_t
-        limits[EDDY_DUMP_LIMITS]; /* flags, events, bytes, streams, stream_events, names, age_ns */
+        limits[EDDY_DUMP_LIMITS]; /* flags, events, bytes, streams, stream_events, names, age_ns,
+                                     keys, keys_age_ns */
     char writer[64];              /* the version of eddy */
 };
 static_assert(sizeof(struct eddy_dump_store) == 256, "store");

@@ -245,6 +245,9 @@ typedef struct eddy_result {
     char stream[256];
     uint64_t revision; /* of what the transaction has put under keys (states, snapshots of streams,
                           checkpoints); 0 if it put nothing */
+    bool
+        repeated; /* its key had been committed before (eddy_tx_key()): nothing was changed now, and
+                          the fields above are those of then */
 } eddy_result;
 
 /* Appends count events to one stream as one transaction, if its version is as expected: EDDY_ANY,
@@ -290,6 +293,23 @@ EDDY_API int eddy_tx_expect(eddy_tx *tx, eddy_bytes stream, int64_t expected);
 struct eddy_select; /* below: "reading" */
 EDDY_API int eddy_tx_expect_none(eddy_tx *tx, const struct eddy_select *select, uint64_t since);
 
+/* Gives the transaction a key, 1 to 255 bytes chosen by the caller, by which it is committed once only:
+ * the answer to it is kept with it, and a later transaction with the same key, of any process, changes
+ * nothing, whatever is in it and whatever its conditions, but gets that answer, with result->repeated set.
+ * So who does not know whether a commit came to be (since the program died before it was told) does
+ * it again with the same key. A transaction that was refused leaves no answer: it may be tried again.
+ * Answers are kept for as long, and as many of them, as the limits `keys` and `keys_age_ns` say: 10
+ * minutes and 65,536, if nothing else was set. Behind that a key is new again. An answer takes
+ * some 200 bytes of the store. Keys are no names of anything else.
+ * Errors: EDDY_EINVAL (its length; the transaction has a key), EDDY_ENOMEM, EDDY_EFORKED. */
+#define EDDY_KEY_LEN_MAX 255u
+EDDY_API int eddy_tx_key(eddy_tx *tx, eddy_bytes key);
+
+/* eddy_append() as a transaction with a key. With count 0 the key is not noted. */
+EDDY_API int eddy_append_once(eddy_store *store, eddy_bytes key, eddy_bytes stream,
+                              int64_t expected, const eddy_new_event *events, size_t count,
+                              eddy_result *result);
+
 /* Commits: all of it happens at one instant, or nothing does. The transaction is spent in either
  * case. result may be NULL. A transaction without events checks its conditions.
  * Errors: as eddy_append(), and EDDY_EFORKED. Lock-free: it is tried again only when somebody
@@ -297,7 +317,8 @@ EDDY_API int eddy_tx_expect_none(eddy_tx *tx, const struct eddy_select *select, 
 EDDY_API int eddy_tx_commit(eddy_tx *tx, eddy_result *result);
 
 /* Of the k-th event (from 0) of a committed transaction, its offset and its version in its stream.
- * Either pointer may be NULL. EDDY_EINVAL if it was not committed or has no such event. */
+ * Either pointer may be NULL. EDDY_EINVAL if it was not committed or has no such event. Of one that was
+ * repeated (eddy_tx_key()) the offsets are those of then, and versions are not known (EDDY_EINVAL). */
 EDDY_API int eddy_tx_placed(const eddy_tx *tx, uint32_t k, uint64_t *offset, uint64_t *version);
 
 /* Makes a transaction empty and new again, as eddy_tx_begin() does; cheaper than a new one. */
@@ -375,10 +396,13 @@ typedef struct eddy_limits {
                                that were made first */
     int64_t age_ns; /* events whose own time is so long ago, or longer, go: in the order of their
                        offsets, so that one waits for those before it */
+    uint64_t keys;  /* answers to transactions with keys that are kept, at least: beyond, the
+                            oldest go; 0: 65,536 */
+    int64_t keys_age_ns; /* and for how long at most; 0: 10 minutes; INT64_MAX: any time */
 } eddy_limits;
 
 #define EDDY_LIMITS_INIT                                                                           \
-    { sizeof(eddy_limits), 0, 0, 0, 0, 0, 0, 0 }
+    { sizeof(eddy_limits), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* What limits let go. */
 typedef struct eddy_dropped {

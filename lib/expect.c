@@ -18,6 +18,7 @@ static void blame(uint32_t i, int64_t expected, uint64_t actual, eddy_bytes name
     result->recorded_ns = 0;
     result->removed = 0;
     result->revision = 0;
+    result->repeated = false;
     result->condition = i;
     result->expected = expected;
     result->actual = actual;

@@ -560,6 +560,46 @@ struct eddy_shm_entry {
     unsigned char name[];
 };
 static_assert(offsetof(struct eddy_shm_entry, name) == 128, "entry");
+
+/* The answer to a transaction that had a key: an entry under that key, and one of a queue, from the oldest
+ * (`keys_first`) to the newest (`keys_last`), in the order of their times. As an entry, but for
+ *
+ *     64  number       in the queue: one more than that of the one before it, when it was put
+ *     72  after        cell: the next newer one; 0 or a mark: it is the newest
+ *     96  before       cell: the next older one; 0 or a mark: it is the oldest
+ *
+ * Its data is what was answered: struct eddy_shm_answered.
+ */
+struct eddy_shm_answer {
+    struct eddy_shm_keyed keyed;
+    eddy_word number;
+    eddy_word after;
+    eddy_word recorded_ns;
+    eddy_word flags;
+    eddy_word before;
+    eddy_word lengths;
+    eddy_word more;
+    eddy_word next;
+    unsigned char name[];
+};
+static_assert(sizeof(struct eddy_shm_answer) == sizeof(struct eddy_shm_entry), "answer");
+static_assert(offsetof(struct eddy_shm_answer, number) == offsetof(struct eddy_shm_entry, value),
+              "answer");
+static_assert(offsetof(struct eddy_shm_answer, after) == offsetof(struct eddy_shm_entry, time_ns),
+              "answer");
+static_assert(offsetof(struct eddy_shm_answer, recorded_ns) ==
+                  offsetof(struct eddy_shm_entry, recorded_ns),
+              "answer");
+static_assert(offsetof(struct eddy_shm_answer, before) == offsetof(struct eddy_shm_entry, aux),
+              "answer");
+struct eddy_shm_answered {
+    uint64_t first_offset;
+    uint64_t events; /* of the transaction */
+    uint64_t last_version;
+    uint64_t removed;
+    uint64_t revision;
+};
+static_assert(sizeof(struct eddy_shm_answered) == 40, "answered");
 enum { EDDY_KEY_MAX = 264 };
 
 /* Further bytes of an entry, which do not fit into its own block of 32 KiB: a block of as many, and the
@@ -592,7 +632,8 @@ enum {
  *      0  block      shape {kind, 0, 0}
  *     32  flags      EDDY_DROP_... of the interface
  *     40  events, bytes, streams, stream_events, names, age_ns     0: no limit
- *     88  (zero to 128)
+ *     88  keys, keys_age_ns    0: what is usual
+ *    104  (zero to 128)
  */
 struct eddy_shm_limits {
     struct eddy_shm_block block;
@@ -603,7 +644,9 @@ struct eddy_shm_limits {
     eddy_word stream_events;
     eddy_word names;
     eddy_word age_ns;
-    uint64_t pad[5];
+    eddy_word keys;
+    eddy_word keys_age_ns;
+    uint64_t pad[3];
 };
 static_assert(sizeof(struct eddy_shm_limits) == 128, "limits");
 enum { EDDY_LIMITS_CLASS = 2 };

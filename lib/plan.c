@@ -591,6 +591,12 @@ int eddy_plan_replace(struct eddy_plan *p, eddy_word *root, uint64_t value, uint
     return link_cell(p, root, false, old, value ? value : EDDY_TOMB(seq));
 }
 
+int eddy_plan_link(struct eddy_plan *p, eddy_word *cell, uint64_t in, uint64_t value,
+                   uint64_t seq) {
+    uint64_t old = eddy_view_load(&p->view, cell);
+    return link_cell(p, cell, is_private(p, in), old, value ? value : EDDY_TOMB(seq));
+}
+
 /* The nodes on the way to a name, from the root's cell down. */
 struct way {
     eddy_word *cell[24]; /* cell[i + 1] lies in node[i] */

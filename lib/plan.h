@@ -116,6 +116,10 @@ int eddy_plan_max_seen(struct eddy_plan *plan, eddy_word *word, uint64_t value);
 /* Makes a root lead to another block, a private one, or (value 0) to none; what it led to is
  * condemned. */
 int eddy_plan_replace(struct eddy_plan *plan, eddy_word *root, uint64_t value, uint64_t seq);
+/* Makes a cell lead to a block, or (a mark, with value 0, of transaction seq) nowhere. in: the block in which the cell lies;
+ * 0: the superblock. What it led to is not condemned. */
+int eddy_plan_link(struct eddy_plan *plan, eddy_word *cell, uint64_t in, uint64_t value,
+                   uint64_t seq);
 /* Takes a block of a class that is private until the list is committed. */
 int eddy_plan_take(struct eddy_plan *plan, unsigned class_, uint64_t *off);
 

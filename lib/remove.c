@@ -127,6 +127,10 @@ static int check_limits(const eddy_limits *given, eddy_limits *l) {
         return eddy_error_set(EDDY_EINVAL, "a limit of age of %lld ns: must not be negative",
                               (long long)l->age_ns);
     }
+    if (l->keys_age_ns < 0) {
+        return eddy_error_set(EDDY_EINVAL, "a limit of %lld ns to keys: must not be negative",
+                              (long long)l->keys_age_ns);
+    }
     return 0;
 }
 

@@ -17,6 +17,7 @@
 #include "dump.h"
 #include "error.h"
 #include "keys.h"
+#include "once.h"
 #include "retain.h"
 #include "store.h"
 #include "upkeep.h"
@@ -381,7 +382,9 @@ static int put_limits(struct restoring *r) {
                           .streams = l[3],
                           .stream_events = l[4],
                           .names = l[5],
-                          .age_ns = (int64_t)l[6]};
+                          .age_ns = (int64_t)l[6],
+                          .keys = l[7],
+                          .keys_age_ns = (int64_t)l[8]};
     int got = eddy_retain_set(plan_of(r), &limits, 0);
     return got < 0 ? got : settle(r);
 }
@@ -448,6 +451,7 @@ static int build(struct restoring *r, struct eddy_blockfile_in *in) {
                   : mark(r, &a->super->streams_root, r->next_number, r->file.store.streams_in, 0);
     got = got < 0 ? got : settle(r);
     got = got < 0 ? got : put_limits(r);
+    got = got < 0 ? got : eddy_once_restore(&plan_of(r)->view);
     if (got < 0) {
         return got;
     }

@@ -34,13 +34,16 @@ int eddy_retain_load(const struct eddy_view *v, eddy_limits *l) {
     l->stream_events = eddy_ld_rlx(&s->stream_events);
     l->names = eddy_ld_rlx(&s->names);
     l->age_ns = (int64_t)eddy_ld_rlx(&s->age_ns);
+    l->keys = eddy_ld_rlx(&s->keys);
+    l->keys_age_ns = (int64_t)eddy_ld_rlx(&s->keys_age_ns);
     return 0;
 }
 
 int eddy_retain_set(struct eddy_plan *p, const eddy_limits *l, uint64_t seq) {
     eddy_word *root = &p->thread->arena->super->limits_root;
     bool none = l->flags == 0 && l->events == 0 && l->bytes == 0 && l->streams == 0 &&
-                l->stream_events == 0 && l->names == 0 && l->age_ns == 0;
+                l->stream_events == 0 && l->names == 0 && l->age_ns == 0 && l->keys == 0 &&
+                l->keys_age_ns == 0;
     uint64_t off = 0;
     if (!none) {
         int r = eddy_plan_take(p, EDDY_LIMITS_CLASS, &off);
@@ -57,6 +60,8 @@ int eddy_retain_set(struct eddy_plan *p, const eddy_limits *l, uint64_t seq) {
         eddy_st_rlx(&s->stream_events, l->stream_events);
         eddy_st_rlx(&s->names, l->names);
         eddy_st_rlx(&s->age_ns, (uint64_t)l->age_ns);
+        eddy_st_rlx(&s->keys, l->keys);
+        eddy_st_rlx(&s->keys_age_ns, (uint64_t)l->keys_age_ns);
     }
     return eddy_plan_replace(p, root, off, seq);
 }

@@ -148,7 +148,8 @@ static int write_store(struct taking *t) {
                                 .members = t->store->arena.members_max - 1,
                                 .threads = t->store->arena.threads_max - 1,
                                 .limits = {l->flags, l->events, l->bytes, l->streams,
-                                           l->stream_events, l->names, (uint64_t)l->age_ns}};
+                                           l->stream_events, l->names, (uint64_t)l->age_ns, l->keys,
+                                           (uint64_t)l->keys_age_ns}};
     memcpy(s.writer, super->writer, sizeof super->writer);
     t->facts = s;
     return eddy_blockfile_add(&t->out, EDDY_DUMP_STORE, &s, sizeof s, NULL, 0);

@@ -91,10 +91,11 @@ int eddy_tx_refuse_append(eddy_bytes stream, int64_t expected, size_t count) {
 }
 
 /* An append as a batch. */
-static int append_batch(struct eddy_context *c, eddy_bytes stream, int64_t expected,
+static int append_batch(struct eddy_context *c, eddy_bytes key, eddy_bytes stream, int64_t expected,
                         const eddy_new_event *events, size_t count, int64_t now,
                         eddy_result *result) {
-    int r = fill(c, stream, expected, events, count);
+    int r = key.len > 0 ? eddy_batch_key(&c->batch, key) : 0;
+    r = r < 0 ? r : fill(c, stream, expected, events, count);
     if (r == 0) {
         r = eddy_upkeep_commit(c, &c->batch, now, result);
     } else {
@@ -105,15 +106,40 @@ static int append_batch(struct eddy_context *c, eddy_bytes stream, int64_t expec
     return r;
 }
 
-int eddy_tx_append_once(struct eddy_context *c, eddy_bytes stream, int64_t expected,
-                        const eddy_new_event *events, size_t count, int64_t now,
-                        eddy_result *result) {
+int eddy_tx_append_batch(struct eddy_context *c, eddy_bytes key, eddy_bytes stream,
+                         int64_t expected, const eddy_new_event *events, size_t count, int64_t now,
+                         eddy_result *result) {
     struct eddy_upkeep_wait wait = {0};
     int r;
     do {
-        r = append_batch(c, stream, expected, events, count, now, result);
+        r = append_batch(c, key, stream, expected, events, count, now, result);
     } while (r == EDDY_EFULL && eddy_upkeep_make_room(c, &wait));
     return r < 0 ? refused(r, result) : r;
+}
+
+static int check_key(eddy_bytes key) {
+    if (key.len == 0 || key.len > EDDY_KEY_LEN_MAX || !key.ptr) {
+        return eddy_error_set(EDDY_EINVAL, "a transaction's key of %zu bytes: 1 to %u are allowed",
+                              key.len, EDDY_KEY_LEN_MAX);
+    }
+    return 0;
+}
+
+int eddy_append_once(eddy_store *store, eddy_bytes key, eddy_bytes stream, int64_t expected,
+                     const eddy_new_event *events, size_t count, eddy_result *result) {
+    struct eddy_context *c;
+    eddy_result own;
+    result = result ? result : &own;
+    eddy_tx_clear_result(result);
+    int r = eddy_store_writer(store, &c);
+    r = r < 0 ? r : check_key(key);
+    r = r < 0 ? r : eddy_tx_refuse_append(stream, expected, count);
+    for (size_t i = 0; r == 0 && i < count; i++) {
+        r = eddy_tx_check_event(&events[i], true);
+    }
+    return r < 0 || count == 0 ? r
+                               : eddy_tx_append_batch(c, key, stream, expected, events, count,
+                                                      eddy_store_now(store), result);
 }
 
 /* ---- transactions ---- */
@@ -236,6 +262,16 @@ int eddy_tx_expect(eddy_tx *tx, eddy_bytes stream, int64_t expected) {
     return s < 0 ? (int)s : eddy_batch_expect(&tx->batch, (uint32_t)s, expected);
 }
 
+int eddy_tx_key(eddy_tx *tx, eddy_bytes key) {
+    struct eddy_context *c;
+    int r = enter(tx, &c);
+    r = r < 0 ? r : check_key(key);
+    if (r == 0 && tx->batch.key_len > 0) {
+        r = eddy_error_set(EDDY_EINVAL, "the transaction has a key already");
+    }
+    return r < 0 ? r : eddy_batch_key(&tx->batch, key);
+}
+
 /* A condition says of which events; where to begin, and how many, is no part of it. */
 static int check_query(const eddy_select *s) {
     if (s->after_offset || s->to_offset || s->before_offset || s->after_version || s->to_version ||
@@ -277,19 +313,26 @@ int eddy_tx_commit(eddy_tx *tx, eddy_result *result) {
     r = eddy_upkeep_commit(c, &tx->batch, eddy_store_now(tx->store), result);
     tx->state = r < 0 ? EDDY_TX_SPENT : EDDY_TX_COMMITTED;
     tx->first_offset = result->first_offset;
+    tx->last_offset = result->last_offset;
+    tx->repeated = result->repeated;
     return r < 0 ? refused(r, result) : r;
 }
 
 int eddy_tx_placed(const eddy_tx *tx, uint32_t k, uint64_t *offset, uint64_t *version) {
-    if (tx->state != EDDY_TX_COMMITTED || k >= tx->batch.events.count) {
+    uint64_t events = tx->first_offset ? tx->last_offset - tx->first_offset + 1 : 0;
+    if (tx->state != EDDY_TX_COMMITTED || k >= events) {
         return eddy_error_set(EDDY_EINVAL, "the transaction was not committed, or has no event %u",
                               k);
     }
-    const struct eddy_batch_event *e = &tx->batch.events.at[k];
+    if (tx->repeated && version) {
+        return eddy_error_set(EDDY_EINVAL, "the transaction repeats another, of which only the "
+                                           "offsets are known: read the event");
+    }
     if (offset) {
         *offset = tx->first_offset + k;
     }
     if (version) {
+        const struct eddy_batch_event *e = &tx->batch.events.at[k];
         *version = tx->batch.streams.at[e->stream].base + e->k + 1;
     }
     return 0;

@@ -12,6 +12,8 @@ struct eddy_tx {
     uint64_t life;
     enum eddy_tx_state state;
     uint64_t first_offset;
+    uint64_t last_offset; /* as first_offset: by its commit, or by that which it repeats */
+    bool repeated;
 };
 
 /* Adds to an open transaction what it is to remove (enum in batch.h). */
@@ -55,11 +57,12 @@ static inline void eddy_tx_clear_result(eddy_result *r) {
     r->actual = 0;
     r->stream[0] = 0;
     r->revision = 0;
+    r->repeated = false;
 }
 
 /* A transaction of one append, in the general way. */
-int eddy_tx_append_once(struct eddy_context *context, eddy_bytes stream, int64_t expected,
-                        const eddy_new_event *events, size_t count, int64_t now_ns,
-                        eddy_result *result);
+int eddy_tx_append_batch(struct eddy_context *context, eddy_bytes key, eddy_bytes stream,
+                         int64_t expected, const eddy_new_event *events, size_t count,
+                         int64_t now_ns, eddy_result *result);
 
 #endif

@@ -145,15 +145,18 @@ static bool make_room(void *arg) {
 int eddy_upkeep_commit(struct eddy_context *c, struct eddy_batch *b, int64_t now_ns,
                        eddy_result *result) {
     struct need need = {.context = c};
-    /* What only removes needs none; and it is what makes room. */
+    /* What only removes events needs none; and it is what makes room. */
+    bool needs_room = b->events.count + b->puts.count + b->key_len > 0;
     struct eddy_committer committer = {.thread = &c->thread,
                                        .directory = c->store->directory,
                                        .plan = &c->plan,
-                                       .make_room =
-                                           b->events.count + b->puts.count > 0 ? make_room : NULL,
+                                       .make_room = needs_room ? make_room : NULL,
                                        .arg = &need};
     int r = eddy_commit(&committer, b, now_ns, result);
     /* It is committed: an error of what follows is none of it, and is found again by who is next. */
+    if (r == 0 && result->repeated) {
+        return 0; /* nothing was changed */
+    }
     if (r == 0 && (result->removed > 0 || c->plan.condemned.count > 0 || b->cuts.count > 0)) {
         after_cuts(c, b);
         if (b->cuts.count > 0) {

@@ -31,7 +31,7 @@ static eddy_word *target(struct eddy_arena *a, uint64_t off, unsigned count) {
     uint64_t maxima = offsetof(struct eddy_shm_super, floor);
     bool in_names =
         off >= names && off + 8 * (uint64_t)count <= names + UINT64_C(8) * EDDY_NAME_CELLS;
-    bool in_roots = off >= roots && off + 8 * (uint64_t)count <= roots + 48;
+    bool in_roots = off >= roots && off + 8 * (uint64_t)count <= roots + 56;
     bool in_maxima = off >= maxima && off + 8 * (uint64_t)count <= maxima + 16;
     return in_names || in_roots || in_maxima ? eddy_arena_raw(a, off) : NULL;
 }

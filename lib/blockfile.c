@@ -118,15 +118,24 @@ int eddy_blockfile_create(struct eddy_blockfile_out *o, const char *path, mode_t
         memcpy(head.magic, MAGIC, sizeof MAGIC);
         head.id = eddy_platform_random();
         head.hash = hash_of_head(&head);
-        o->chain = head.hash;
+        o->first = head.hash;
         r = eddy_platform_write(o->fd, &head, sizeof head, 0);
         r = r < 0 ? failed(r, "write", path) : 0;
-        o->at = sizeof head;
+        eddy_blockfile_restart(o);
     }
     if (r < 0) {
         eddy_blockfile_abandon(o);
     }
     return r;
+}
+
+void eddy_blockfile_restart(struct eddy_blockfile_out *o) {
+    o->at = HEAD;
+    o->chain = o->first;
+    o->number = 0;
+    o->kind = 0;
+    o->records = 0;
+    o->len = 0;
 }
 
 /* Writes the block that was being filled. */
@@ -217,7 +226,8 @@ int eddy_blockfile_finish(struct eddy_blockfile_out *o, uint64_t *bytes) {
     int r = flush(o);
     *bytes = o->at;
     if (r == 0) {
-        r = eddy_platform_sync(o->fd);
+        r = eddy_platform_cut(o->fd, o->at); /* what was forgotten may have been longer */
+        r = r < 0 ? r : eddy_platform_sync(o->fd);
         r = r < 0 ? failed(r, "fsync", o->path) : name_it(o);
     }
     if (r == 0) {

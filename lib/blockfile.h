@@ -43,6 +43,7 @@ struct eddy_blockfile_out {
     char *temporary; /* what it is called meanwhile; NULL: it has no name yet */
     int fd;          /* -1: none */
     uint64_t at;     /* bytes written */
+    uint64_t first;  /* the hash of the head */
     uint64_t chain;  /* the hash before */
     uint64_t number;
     uint16_t kind; /* of the block that is being filled; 0: none */
@@ -58,6 +59,8 @@ int eddy_blockfile_create(struct eddy_blockfile_out *out, const char *path, mode
 /* Adds a record of this kind: so many bytes and, behind them, so many more. 0 or an error. */
 int eddy_blockfile_add(struct eddy_blockfile_out *out, uint16_t kind, const void *fixed,
                        size_t size, const void *rest, size_t rest_size);
+/* Forgets all records that were added. */
+void eddy_blockfile_restart(struct eddy_blockfile_out *out);
 /* Writes all of it to the disk and gives it its name; *bytes is its size. 0, or an error, and then
  * there is nothing. */
 int eddy_blockfile_finish(struct eddy_blockfile_out *out, uint64_t *bytes);

@@ -184,7 +184,7 @@ static int each_of_chain(const struct eddy_view *v, uint64_t off,
         struct eddy_shm_block *next;
         int r = eddy_trie_follow(v, &k->collision, EDDY_ENTRY_CLASS(0), &off, &next);
         if (r <= 0) {
-            return r;
+            return r < 0 || off == 0 ? r : EDDY_KEY_MOVED;
         }
     }
     return eddy_error_set(EDDY_ECORRUPT, "entries are a circle: run `eddy check`");
@@ -215,14 +215,29 @@ static int each_under(const struct eddy_view *v, const eddy_word *cell, unsigned
     return r;
 }
 
+int eddy_key_each_of_cell(const struct eddy_view *v, unsigned family, unsigned cell,
+                          int (*fn)(void *arg, const struct eddy_key *key), void *arg) {
+    return each_under(v, v->arena->names + eddy_family_cell(family) + cell, 0, fn, arg);
+}
+
 int eddy_key_each(const struct eddy_view *v, unsigned family,
                   int (*fn)(void *arg, const struct eddy_key *key), void *arg) {
     int r = 0;
-    const eddy_word *cell = v->arena->names + eddy_family_cell(family);
     for (unsigned i = 0; r == 0 && i < 1u << eddy_family_bits(family); i++) {
-        r = each_under(v, &cell[i], 0, fn, arg);
+        r = eddy_key_each_of_cell(v, family, i, fn, arg);
+        r = r == EDDY_KEY_MOVED ? 0 : r; /* it is no instant, and the caller will find that */
     }
     return r;
+}
+
+int eddy_key_at(const struct eddy_view *v, uint64_t off, struct eddy_key *key) {
+    struct eddy_shm_keyed *k = eddy_keyed_at(v->arena, off);
+    if (!k || eddy_keyed_kind(k) != EDDY_BLOCK_ENTRY) {
+        return damaged(off);
+    }
+    load(v->arena, (const struct eddy_shm_entry *)(const void *)k, key);
+    /* [keys.R10] relaxed: constant since before it was published */
+    return (int)EDDY_FAMILY(eddy_ld_rlx(&k->hash));
 }
 
 static int note_holder(void *arg, const struct eddy_key *key) {

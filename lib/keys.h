@@ -57,6 +57,13 @@ bool eddy_key_whole(const struct eddy_view *view, uint64_t off, unsigned class_)
  * returned. */
 int eddy_key_each(const struct eddy_view *view, unsigned family,
                   int (*fn)(void *arg, const struct eddy_key *key), void *arg);
+/* The same for those under one cell of the family's root. Where others put and delete meanwhile: each that
+ * is there all the time is met, unless it gives EDDY_KEY_MOVED: then again. fn does not give that. */
+enum { EDDY_KEY_MOVED = 2 };
+int eddy_key_each_of_cell(const struct eddy_view *view, unsigned family, unsigned cell,
+                          int (*fn)(void *arg, const struct eddy_key *key), void *arg);
+/* The entry at off, which is in the span: its family, or EDDY_ECORRUPT. */
+int eddy_key_at(const struct eddy_view *view, uint64_t off, struct eddy_key *key);
 /* The checkpoint that holds retention furthest back: 1, 0 if none does, or an error. *name is its name,
  * in the key. */
 int eddy_key_holder(const struct eddy_view *view, struct eddy_key *key);

@@ -113,7 +113,10 @@ static inline unsigned eddy_family_cell(unsigned family) {
  *    528  limits_root       cell: the limits that are set, a block
  *    536  keys_first        cell: the oldest answer that is kept for a key of a transaction
  *    544  keys_last         cell: the newest
- *    552  captured          cell: entries that were replaced while somebody writes a snapshot
+ *    552  captured          cell: entries that were replaced or deleted while somebody takes a
+ *                           snapshot of the store: the last one, which leads to the one before it;
+ *                           a mark: EDDY_CAPTURE_ON there are none yet, else nobody does
+ *    560  capturing         {1 + number of the transaction that began it:48, member:16}: maximum
  *    576  genesis           redo header of the state before the first transaction: constant
  *    704  floor             events up to this offset are gone: maximum          by records only
  *    712  cuts              1 + number of the last transaction that removed events of single
@@ -211,7 +214,8 @@ struct eddy_shm_super {
     eddy_word keys_first;
     eddy_word keys_last;
     eddy_word captured;
-    uint64_t pad3[2];
+    eddy_word capturing;
+    uint64_t pad3[1];
     struct eddy_shm_redo genesis;
     eddy_word floor; /* 704: by records; read by all who read */
     eddy_word cuts;
@@ -529,7 +533,9 @@ static_assert(offsetof(struct eddy_shm_stream, name) == 176, "descriptor");
  *     96  aux          shard
  *    104  lengths      {data:32, metadata:32}
  *    112  more         the next block of its data: 0 if all is in this one
- *    120  next         0, then once the next one in a list that it is in
+ *    120  next         0, then once the next one in a list that it is in: of a key of a transaction
+ *                      the next younger one; of others, once they are captured, what was `captured`
+ *                      before
  *    128  name         up to 264 bytes; then data and metadata, as far as they fit
  *
  * The key of a checkpoint is its name and its shard, that of a stream's snapshot the stream's name and
@@ -601,6 +607,13 @@ struct eddy_shm_answered {
 };
 static_assert(sizeof(struct eddy_shm_answered) == 40, "answered");
 enum { EDDY_KEY_MAX = 264 };
+/* What `captured` holds: a mark of the record that began or ended it, or an entry. */
+#define EDDY_CAPTURE_ON(seq) EDDY_TOMB((uint64_t)(seq) << 1 | 1)
+#define EDDY_CAPTURE_OFF(seq) EDDY_TOMB((uint64_t)(seq) << 1)
+#define EDDY_CAPTURE_IS_ON(w) ((w) != 0 && (!EDDY_IS_TOMB(w) || (EDDY_TOMB_OF(w) & 1) != 0))
+#define EDDY_CAPTURING(seq, member) (((uint64_t)(seq) + 1) << 16 | (uint64_t)(member))
+#define EDDY_CAPTURING_SEQ(w) (((w) >> 16) - 1)
+#define EDDY_CAPTURING_MEMBER(w) ((uint32_t)((w)&0xffff))
 
 /* Further bytes of an entry, which do not fit into its own block of 32 KiB: a block of as many, and the
  * last one as small as will do. Made, condemned and freed with the entry.

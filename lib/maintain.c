@@ -15,6 +15,7 @@
 
 #include <unistd.h>
 
+#include "capture.h"
 #include "error.h"
 #include "event.h"
 #include "reclaim.h"
@@ -116,7 +117,8 @@ static int sweep_taken(struct eddy_thread *t, uint32_t member) {
     if (EDDY_MEMBER_OF(eddy_ld_acq(&a->members[member].state)) != EDDY_MEMBER_LIVE) {
         return 0;
     }
-    int r = eddy_apply_help(t, &seq, &empty);
+    int r = eddy_capture_sweep(t, member);
+    r = r < 0 ? r : eddy_apply_help(t, &seq, &empty);
     if (r < 0) {
         return r;
     }

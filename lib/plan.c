@@ -491,6 +491,34 @@ static int condemn_keyed(struct eddy_plan *p, uint64_t off) {
     return r;
 }
 
+/* Was it there at the instant of a snapshot that is being taken? Keys of transactions go only when they
+ * are over. */
+static bool is_wanted(const struct eddy_plan *p, const struct eddy_shm_entry *e) {
+    const struct eddy_arena *a = p->thread->arena;
+    /* [plan.R15] relaxed: constant since it was filled */
+    if (eddy_keyed_kind(&e->keyed) != EDDY_BLOCK_ENTRY ||
+        EDDY_FAMILY(eddy_ld_rlx(&e->keyed.hash)) == EDDY_FAMILY_TXKEY ||
+        !EDDY_CAPTURE_IS_ON(eddy_view_load(&p->view, &a->super->captured))) {
+        return false;
+    }
+    uint64_t seq = EDDY_CAPTURING_SEQ(eddy_view_load(&p->view, &a->super->capturing));
+    /* [plan.R16] relaxed: as above */
+    return eddy_ld_rlx(&e->keyed.number) <= a->revision_base + seq + 1;
+}
+
+/* What nothing is to lead to any more: it is condemned; or, if somebody wants it for a snapshot, put into
+ * the list of those. */
+static int let_go(struct eddy_plan *p, uint64_t off) {
+    struct eddy_shm_entry *e = eddy_arena_raw(p->thread->arena, off);
+    eddy_word *captured = &p->thread->arena->super->captured;
+    if (!is_wanted(p, e)) {
+        return condemn_keyed(p, off);
+    }
+    uint64_t before = eddy_view_load(&p->view, captured);
+    int r = link_cell(p, &e->next, false, 0, before);
+    return r < 0 ? r : link_cell(p, captured, false, before, off);
+}
+
 /* ---- the trie of names ---- */
 
 /* Nodes that tell two descriptors apart by their hashes, from `shift` on, as deep as those agree.
@@ -564,7 +592,7 @@ int eddy_plan_put(struct eddy_plan *p, uint64_t off, uint64_t was,
     }
     struct eddy_shm_keyed *old = eddy_arena_raw(p->thread->arena, was);
     uint64_t next = eddy_view_load(&p->view, &old->collision);
-    int r = condemn_keyed(p, was);
+    int r = let_go(p, was);
     if (r == 0 && next != 0 && !EDDY_IS_TOMB(next)) {
         /* [plan.R11] relaxed: private until the record is committed. What comes behind hangs on the
          * new one; one way in is left. */
@@ -682,7 +710,7 @@ int eddy_plan_unname(struct eddy_plan *p, uint64_t off, uint64_t seq) {
         r = find_cell(p, &way, off, &cell);
     }
     if (r == 0) {
-        r = condemn_keyed(p, off);
+        r = let_go(p, off);
     }
     uint64_t next = eddy_view_load(&p->view, &s->collision);
     bool chained = next != 0 && !EDDY_IS_TOMB(next);

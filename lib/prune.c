@@ -18,8 +18,7 @@ static void unlink_cell(eddy_word *cell, uint64_t off) {
     (void)eddy_cas_ar(cell, &off, EDDY_TOMB(0));
 }
 
-/* Says of a block that it is going to go. False: it went already. */
-static bool condemn(struct eddy_shm_block *b) {
+bool eddy_prune_condemn(struct eddy_shm_block *b) {
     /* [prune.C1] acquire: pairs with [prune.P1] */
     uint64_t was = eddy_ld_acq(&b->state);
     while (EDDY_STATE_OF(was) == EDDY_OWNED || EDDY_STATE_OF(was) == EDDY_LINKED) {
@@ -114,7 +113,7 @@ static void prune(struct eddy_grace *g, const struct path *path, bool leaf_dead)
     for (unsigned i = path->depth; i-- > 1;) {
         struct eddy_shm_node *node = eddy_arena_raw(a, path->node[i]);
         bool dead = i + 1 == path->depth && leaf_dead;
-        if (!(dead || eddy_prune_all_gone(node, EDDY_TRIE_SLOTS)) || !condemn(&node->block)) {
+        if (!(dead || eddy_prune_all_gone(node, EDDY_TRIE_SLOTS)) || !eddy_prune_condemn(&node->block)) {
             return;
         }
         unlink_cell(path->cell[i], path->node[i]);
@@ -144,7 +143,7 @@ int eddy_prune_version(struct eddy_grace *g, struct eddy_shm_stream *s, uint64_t
     int got = version > EDDY_INLINE_SLOTS
                   ? eddy_trie_follow(&v, &s->leaf8, EDDY_LEAF8_CLASS, &off, &block)
                   : 0;
-    if (got == 1 && condemn(block)) {
+    if (got == 1 && eddy_prune_condemn(block)) {
         unlink_cell(&s->leaf8, off);
         eddy_prune_retire(g, off);
     }
@@ -167,7 +166,7 @@ static void retire_tree(struct eddy_grace *g, eddy_word *cell, unsigned class_, 
     for (unsigned i = 0; inner && i < EDDY_TRIE_SLOTS; i++) {
         retire_tree(g, &node->slot[i], class_, shift);
     }
-    if (condemn(block)) {
+    if (eddy_prune_condemn(block)) {
         unlink_cell(cell, off);
         eddy_prune_retire(g, off);
     }

@@ -6,6 +6,8 @@
 
 #include "grace.h"
 
+/* Says of a block that it is going to go. False: it went already. */
+bool eddy_prune_condemn(struct eddy_shm_block *block);
 /* A condemned block without a way in is retired, in the name of this member. */
 void eddy_prune_retire(struct eddy_grace *grace, uint64_t off);
 /* Are all ways out of a node of so many slots, of offsets, numbers or a list, marks? */

@@ -14,6 +14,7 @@
 #include <stdlib.h>
 
 #include "apply.h"
+#include "capture.h"
 #include "error.h"
 #include "event.h"
 #include "gone.h"
@@ -432,6 +433,59 @@ int eddy_reclaim_block(struct eddy_reclaim *r, uint64_t off, uint64_t tag) {
     return is_stream ? eddy_reclaim_stream(r, off, tag) : 0;
 }
 
+/* ---- captured entries ---- */
+
+struct release {
+    struct eddy_arena *arena;
+    uint64_t *at; /* offsets and tags */
+    size_t count;
+    size_t room;
+    bool left;
+};
+
+static void note_released(void *arg, uint64_t off) {
+    struct release *k = arg;
+    if (k->count == k->room) {
+        size_t room = k->room * 2 + 256;
+        uint64_t *more = realloc(k->at, room * 2 * sizeof *more);
+        if (!more) {
+            k->left = true; /* condemned: a scan finds it */
+            return;
+        }
+        k->at = more;
+        k->room = room;
+    }
+    k->at[2 * k->count] = off;
+    k->at[2 * k->count++ + 1] = eddy_block_tag(k->arena, off);
+}
+
+int eddy_reclaim_capture(struct eddy_reclaim *r, uint64_t id) {
+    struct release k = {.arena = r->thread->arena};
+    struct eddy_view v = view_of(r);
+    uint64_t off = 0;
+    eddy_rcu_enter(
+        &r->thread->span); /* from before its end, so that nobody takes apart what is in it */
+    int got = eddy_capture_end(r->thread, id, &off);
+    for (bool more = got == 1; more && !EDDY_IS_TOMB(off);) {
+        struct eddy_shm_keyed *e = eddy_keyed_at(v.arena, off);
+        more = e && eddy_keyed_kind(e) == EDDY_BLOCK_ENTRY;
+        if (more) {
+            off = eddy_view_load(&v, &((struct eddy_shm_entry *)(void *)e)->next);
+            eddy_capture_condemn(v.arena, (struct eddy_shm_entry *)(void *)e, note_released, &k);
+        }
+    }
+    eddy_rcu_leave(&r->thread->span);
+    for (size_t i = 0; i < k.count && got >= 0; i++) {
+        int done = eddy_reclaim_block(r, k.at[2 * i], k.at[2 * i + 1]);
+        got = done < 0 ? done : got;
+    }
+    if (k.left || got < 0 || (k.count > 0 && r->grace.blocks == EDDY_GRACE_BLOCKS)) {
+        eddy_grace_due(v.arena);
+    }
+    free(k.at);
+    return got;
+}
+
 /* ---- what was left undone ---- */
 
 /* The first and last number of a node of a number trie. */
@@ -514,6 +568,26 @@ static bool has_cut(const struct eddy_shm_stream *s) {
     return eddy_ld_rlx(&s->first) > eddy_ld_rlx(&s->reclaimed);
 }
 
+/* A block with which something is to be done. */
+static void note(void *arg, uint64_t off) {
+    struct scan *k = arg;
+    struct eddy_arena *a = k->r->thread->arena;
+    if (!is_full(k)) {
+        k->tags[k->count] = eddy_block_tag(a, off);
+        k->noted[k->count++] = off;
+    }
+}
+
+/* An entry that was wanted for a snapshot, by somebody who died, or had to give up: nothing leads to it
+ * any more. While a capture is on, it may be one of that. */
+static void scan_entry(struct scan *k, struct eddy_shm_entry *e) {
+    struct eddy_view v = view_of(k->r);
+    if (eddy_keyed_was_captured(&v, e) &&
+        !EDDY_CAPTURE_IS_ON(eddy_view_load(&v, &v.arena->super->captured))) {
+        eddy_capture_condemn(v.arena, e, note, k);
+    }
+}
+
 /* What is condemned may be so by a record that is being applied just now, and still be led to: it is
  * only noted, and done when that has been helped to its end. */
 static void scan_block(void *arg, uint64_t off, uint64_t state, unsigned class_) {
@@ -539,6 +613,8 @@ static void scan_block(void *arg, uint64_t off, uint64_t state, unsigned class_)
     } else if (kind == EDDY_BLOCK_STREAM) {
         struct eddy_shm_stream *s = (struct eddy_shm_stream *)(void *)b;
         k->result = eddy_list_is(s) ? pass_marks(k->r, s) : 0;
+    } else if (kind == EDDY_BLOCK_ENTRY) {
+        scan_entry(k, (struct eddy_shm_entry *)(void *)b);
     } else if (kind == EDDY_BLOCK_NODE) {
         k->result = scan_node(k->r, (struct eddy_shm_node *)(void *)b);
     }

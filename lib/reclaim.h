@@ -50,6 +50,8 @@ int eddy_reclaim_floor(struct eddy_reclaim *reclaim, uint64_t most);
 int eddy_reclaim_stream(struct eddy_reclaim *reclaim, uint64_t desc, uint64_t tag);
 /* A block that a record has condemned. */
 int eddy_reclaim_block(struct eddy_reclaim *reclaim, uint64_t off, uint64_t tag);
+/* Ends a capture, and takes back what was captured: 1, 0 if it had ended, or an error. */
+int eddy_reclaim_capture(struct eddy_reclaim *reclaim, uint64_t id);
 /* Looks through the next `most` extents for what was left undone. 1: that was all of them. */
 int eddy_reclaim_scan(struct eddy_reclaim *reclaim, uint64_t most);
 /* Is there something to be found by a scan? */

@@ -9,24 +9,33 @@
  */
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "blockfile.h"
+#include "capture.h"
 #include "dump.h"
 #include "error.h"
 #include "gone.h"
 #include "keys.h"
+#include "maintain.h"
+#include "reclaim.h"
 #include "retain.h"
 #include "store.h"
 #include "upkeep.h"
 
-enum { TRIES = 1000 };
+enum {
+    TRIES = 1000,
+    PATIENCE_MS = 2000, /* so long somebody else's capture is waited for */
+    CAPTURES_MAX = 10,
+    CAPTURED_AT_ONCE = 256,
+    LOST = 1 /* the capture was ended by somebody else */
+};
 
 /* Bytes, one record behind the other. */
 struct heap {
     unsigned char *at;
     size_t len;
     size_t room;
-    uint64_t records;
 };
 
 struct taking {
@@ -38,7 +47,10 @@ struct taking {
     struct eddy_ring_copy then;
     eddy_limits limits;
     int64_t taken_ns;
-    struct heap entries;
+    uint64_t capture;
+    bool forced;          /* somebody else's was taken over */
+    struct heap entries;  /* noted, and not yet written */
+    struct heap seen;     /* where they lie: all that were noted */
     unsigned family;      /* of those that are looked at */
     unsigned char *known; /* a bit for each stream number that was there */
     struct eddy_trie_leaf near;
@@ -64,72 +76,39 @@ static void *heap_add(struct heap *h, size_t bytes) {
     }
     void *at = h->at + h->len;
     h->len += bytes;
-    h->records++;
     return at;
 }
 
 /* ---- the instant ---- */
 
-static int note_entry(void *arg, const struct eddy_key *key) {
-    struct taking *t = arg;
-    struct eddy_dump_entry e = {.family = (uint16_t)t->family,
-                                .key_len = (uint16_t)key->name_len,
-                                .flags = key->flags,
-                                .value = key->value,
-                                .time_ns = key->time_ns,
-                                .recorded_ns = key->recorded_ns,
-                                .aux = key->aux,
-                                .revision = key->revision,
-                                .data_len = key->data_len,
-                                .meta_len = key->meta_len};
-    size_t payload = (size_t)key->data_len + key->meta_len;
-    int r = eddy_key_payload(&t->view, key, &t->room);
-    unsigned char *at = r < 0 ? NULL : heap_add(&t->entries, sizeof e + key->name_len + payload);
-    if (!at) {
-        return r < 0 ? r : no_memory();
-    }
-    memcpy(at, &e, sizeof e);
-    memcpy(at + sizeof e, key->name, key->name_len);
-    memcpy(at + sizeof e + key->name_len, t->room.bytes, payload);
-    return 0;
-}
-
-static int note_entries(struct taking *t) {
-    int r = 0;
-    for (t->family = EDDY_FAMILY_CHECKPOINT; r == 0 && t->family < EDDY_FAMILIES; t->family++) {
-        r = eddy_key_each(&t->view, t->family, note_entry, t);
-    }
-    return r;
-}
-
-/* Totals, limits and entries as of one instant. */
+/* Begins a capture: its beginning is the instant. Somebody else's is waited for, for a while: it takes as
+ * long as writing down the entries takes; then he is stopped, or dead. */
 static int take_instant(struct taking *t) {
     struct eddy_thread *thread = &t->context->thread;
-    struct eddy_instant now = {0};
-    int tries = 0;
-    int taken;
+    struct eddy_attempt at;
     int r;
-    eddy_instant_renew(&now, thread);
-    eddy_rcu_enter(&thread->span);
-    do {
-        t->entries.len = 0;
-        t->entries.records = 0;
-        taken = eddy_instant_take(&now, thread);
-        r = taken == 0 ? eddy_retain_load(&now.view, &t->limits) : taken;
-        r = r < 0 ? r : note_entries(t);
-    } while (taken == 0 && r != EDDY_ENOMEM && !eddy_instant_holds(&now, thread) &&
-             ++tries < TRIES);
-    eddy_rcu_leave(&thread->span);
-    t->transactions = now.seq;
-    t->then = now.now;
-    eddy_instant_fini(&now);
-    if (tries == TRIES) {
-        return eddy_error_set(EDDY_EAGAIN, "the store changes too fast for a snapshot of it");
+    for (unsigned waited = 0;; waited++) {
+        bool force = waited >= PATIENCE_MS;
+        eddy_rcu_enter(&thread->span);
+        r = eddy_capture_begin(thread, force, &at, &t->limits, &t->capture);
+        eddy_rcu_leave(&thread->span);
+        t->forced = t->forced || (r == 1 && force);
+        if (r != 0) {
+            break;
+        }
+        if (eddy_store_is_closed(t->store)) {
+            return eddy_error_set(EDDY_ECLOSED, "the handle was shut down");
+        }
+        r = eddy_maintain_sweep_dead(thread);
+        if (r < 0) {
+            return r;
+        }
+        (void)usleep(1000);
     }
-    return r;
+    t->transactions = at.s + 1;
+    t->then = at.after;
+    return r < 0 ? r : 0;
 }
-
-/* ---- writing ---- */
 
 static int write_store(struct taking *t) {
     const struct eddy_shm_super *super = t->store->arena.super;
@@ -155,8 +134,40 @@ static int write_store(struct taking *t) {
     return eddy_blockfile_add(&t->out, EDDY_DUMP_STORE, &s, sizeof s, NULL, 0);
 }
 
-static int write_entries(struct taking *t) {
-    const struct heap *h = &t->entries;
+/* ---- entries ---- */
+
+static int note_entry(void *arg, const struct eddy_key *key) {
+    struct taking *t = arg;
+    struct eddy_dump_entry e = {.family = (uint16_t)t->family,
+                                .key_len = (uint16_t)key->name_len,
+                                .flags = key->flags,
+                                .value = key->value,
+                                .time_ns = key->time_ns,
+                                .recorded_ns = key->recorded_ns,
+                                .aux = key->aux,
+                                .revision = key->revision,
+                                .data_len = key->data_len,
+                                .meta_len = key->meta_len};
+    if (key->revision > t->store->arena.revision_base + t->transactions) {
+        return 0; /* it came later */
+    }
+    size_t payload = (size_t)key->data_len + key->meta_len;
+    int r = eddy_key_payload(&t->view, key, &t->room);
+    unsigned char *at = r < 0 ? NULL : heap_add(&t->entries, sizeof e + key->name_len + payload);
+    uint64_t *seen = at ? heap_add(&t->seen, sizeof *seen) : NULL;
+    if (!seen) {
+        return r < 0 ? r : no_memory();
+    }
+    memcpy(at, &e, sizeof e);
+    memcpy(at + sizeof e, key->name, key->name_len);
+    memcpy(at + sizeof e + key->name_len, t->room.bytes, payload);
+    *seen = key->off;
+    return 0;
+}
+
+/* Writes down what was noted. */
+static int write_noted(struct taking *t) {
+    struct heap *h = &t->entries;
     int r = 0;
     for (size_t i = 0; r == 0 && i < h->len;) {
         struct eddy_dump_entry e;
@@ -167,7 +178,111 @@ static int write_entries(struct taking *t) {
         i += sizeof e + rest;
         t->end.entries++;
     }
+    h->len = 0;
     return r;
+}
+
+/* What stands under a cell of the root. */
+static int write_cell(struct taking *t, unsigned cell) {
+    struct eddy_span *span = &t->context->thread.span;
+    size_t before = t->seen.len;
+    int r = EDDY_KEY_MOVED;
+    for (int tries = 0; r == EDDY_KEY_MOVED && tries < TRIES; tries++) {
+        t->entries.len = 0;
+        t->seen.len = before;
+        eddy_rcu_enter(span);
+        r = eddy_key_each_of_cell(&t->view, t->family, cell, note_entry, t);
+        eddy_rcu_leave(span);
+    }
+    if (r == EDDY_KEY_MOVED) {
+        return eddy_error_set(EDDY_EAGAIN, "entries change too fast for a snapshot");
+    }
+    return r < 0 ? r : write_noted(t);
+}
+
+static int by_number(const void *a, const void *b) {
+    uint64_t x = *(const uint64_t *)a;
+    uint64_t y = *(const uint64_t *)b;
+    return (x > y) - (x < y);
+}
+
+/* Some of those that were captured, from *off on: where they stood, others stand by now, or none. 0, LOST,
+ * or an error. */
+static int note_captured(struct taking *t, uint64_t *off, size_t seen) {
+    uint64_t head;
+    if (!eddy_capture_is_on(&t->view, t->capture, &head)) {
+        return LOST;
+    }
+    *off = *off ? *off : head;
+    int r = 0;
+    for (int i = 0; i < CAPTURED_AT_ONCE && r == 0 && !EDDY_IS_TOMB(*off); i++) {
+        struct eddy_key key;
+        int family = eddy_key_at(&t->view, *off, &key);
+        if (family < 0) {
+            return family;
+        }
+        t->family = (unsigned)family;
+        if (!bsearch(off, t->seen.at, seen, sizeof *off, by_number)) {
+            r = note_entry(t, &key);
+        }
+        const struct eddy_shm_entry *e = eddy_arena_raw(t->view.arena, *off);
+        *off = eddy_view_load(&t->view, &e->next);
+    }
+    return r;
+}
+
+static int write_captured(struct taking *t) {
+    struct eddy_span *span = &t->context->thread.span;
+    uint64_t off = 0;
+    size_t seen = t->seen.len / sizeof off;
+    int r;
+    if (seen > 0) {
+        qsort(t->seen.at, seen, sizeof off, by_number);
+    }
+    do {
+        eddy_rcu_enter(span);
+        r = note_captured(t, &off, seen);
+        eddy_rcu_leave(span);
+        r = r == 0 ? write_noted(t) : r;
+    } while (r == 0 && !EDDY_IS_TOMB(off));
+    return r;
+}
+
+/* All entries as of the instant: those that stand where they stood, then those that were captured. */
+static int write_entries(struct taking *t) {
+    static const unsigned families[] = {EDDY_FAMILY_CHECKPOINT, EDDY_FAMILY_STATE,
+                                        EDDY_FAMILY_SNAPSHOT, EDDY_FAMILY_TXKEY};
+    int r = 0;
+    t->seen.len = 0;
+    t->end.entries = 0;
+    for (size_t f = 0; f < sizeof families / sizeof families[0]; f++) {
+        for (unsigned i = 0; r == 0 && i < 1u << eddy_family_bits(families[f]); i++) {
+            t->family = families[f];
+            r = write_cell(t, i);
+        }
+    }
+    return r < 0 ? r : write_captured(t);
+}
+
+/* The instant, and what has to be looked at while it is kept: anew, if others needed the memory. */
+static int write_instant(struct taking *t) {
+    int r = LOST;
+    for (int tries = 0; r == LOST && tries < CAPTURES_MAX; tries++) {
+        eddy_blockfile_restart(&t->out);
+        r = take_instant(t);
+        if (r == 0) {
+            r = write_store(t);
+            r = r < 0 ? r : write_entries(t);
+            int ended = eddy_reclaim_capture(&t->context->reclaim, t->capture);
+            r = r == 0 && ended < 0 ? ended : r;
+        }
+    }
+    if (t->forced) {
+        eddy_grace_due(t->view.arena); /* what that one had captured, nobody takes back */
+    }
+    return r == LOST ? eddy_error_set(EDDY_EAGAIN, "the store has no memory left for a snapshot of "
+                                                   "it: the entries are needed as they were")
+                     : r;
 }
 
 /* ---- streams ---- */
@@ -391,9 +506,7 @@ static int write_end(struct taking *t) {
 }
 
 static int take(struct taking *t) {
-    int r = take_instant(t);
-    r = r < 0 ? r : write_store(t);
-    r = r < 0 ? r : write_entries(t);
+    int r = write_instant(t);
     r = r < 0 ? r : write_streams(t);
     r = r < 0 ? r : write_events(t);
     r = r < 0 ? r : write_gone(t);
@@ -438,6 +551,7 @@ int eddy_snapshot_write(eddy_store *s, const char *path, const eddy_snapshot_opt
     r = r < 0 ? r : take(&t);
     eddy_blockfile_abandon(&t.out);
     free(t.entries.at);
+    free(t.seen.at);
     free(t.known);
     free(t.room.bytes);
     if (r == 0 && facts) {

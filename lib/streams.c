@@ -225,11 +225,21 @@ static bool name_node_linked(const struct eddy_view *v, uint64_t off, uint64_t h
     return false;
 }
 
+bool eddy_keyed_was_captured(const struct eddy_view *v, const struct eddy_shm_entry *e) {
+    /* [streams.R14] relaxed: of a private or linked entry, constant since it was filled */
+    return EDDY_FAMILY(eddy_ld_rlx(&e->keyed.hash)) != EDDY_FAMILY_TXKEY &&
+           eddy_view_load(v, &e->next) != 0;
+}
+
+/* Or is it captured, or was it until its capture ended? Then it is taken apart by who ends that. */
 static bool entry_linked(const struct eddy_view *v, uint64_t off) {
     struct eddy_shm_keyed *k = eddy_keyed_at(v->arena, off);
     struct eddy_stream_place place;
+    if (!k || eddy_keyed_kind(k) != EDDY_BLOCK_ENTRY) {
+        return false;
+    }
     /* [streams.R9] relaxed: of a private or linked entry, constant since it was filled */
-    return k && eddy_keyed_kind(k) == EDDY_BLOCK_ENTRY &&
+    return eddy_keyed_was_captured(v, (const struct eddy_shm_entry *)(const void *)k) ||
            eddy_keyed_locate(v, EDDY_BLOCK_ENTRY, eddy_keyed_name(k), eddy_ld_rlx(&k->hash),
                              &place) == (int64_t)off;
 }

@@ -59,6 +59,10 @@ eddy_bytes eddy_keyed_name(const struct eddy_shm_keyed *keyed);
 /* Further bytes of an entry at off, checked so far that they may be read: NULL if there cannot be any. */
 struct eddy_shm_more *eddy_keyed_more(struct eddy_arena *arena, uint64_t off, uint64_t owner);
 
+/* Was the entry replaced or deleted while somebody took a snapshot? Nothing leads to it any more but the
+ * list of those (capture.h). */
+bool eddy_keyed_was_captured(const struct eddy_view *view, const struct eddy_shm_entry *entry);
+
 /* The descriptor at off, checked so far that it may be read: NULL if there cannot be one. */
 struct eddy_shm_stream *eddy_stream_at(struct eddy_arena *arena, uint64_t off);
 

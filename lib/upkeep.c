@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "capture.h"
 #include "error.h"
 #include "evacuate.h"
 #include "gone.h"
@@ -302,6 +303,18 @@ static void blame_checkpoint(struct eddy_context *c) {
     }
 }
 
+/* What is held back for a snapshot comes back: who takes that begins anew. */
+static bool give_up_capture(struct eddy_context *c) {
+    eddy_rcu_enter(&c->thread.span);
+    int r = eddy_capture_end(&c->thread, 0, NULL);
+    eddy_rcu_leave(&c->thread.span);
+    if (r == 1) {
+        eddy_grace_due(c->thread.arena);
+        take_back(c);
+    }
+    return r == 1;
+}
+
 bool eddy_upkeep_make_room(struct eddy_context *c, struct eddy_upkeep_wait *w) {
     char text[400];
     (void)snprintf(text, sizeof text, "%s", eddy_errmsg());
@@ -321,6 +334,9 @@ bool eddy_upkeep_make_room(struct eddy_context *c, struct eddy_upkeep_wait *w) {
             take_back(c);
             return true;
         }
+    }
+    if (give_up_capture(c) && free_extents(c) > before) {
+        return true;
     }
     if (now < w->deadline_ns) {
         struct eddy_shm_group *g = eddy_arena_group(c->thread.arena, 0);

@@ -18,6 +18,13 @@ static int64_t ticking(void *arg) {
     return *(int64_t *)arg += 10;
 }
 
+/* No limit that matters; but that some are set makes setting them a transaction. */
+static eddy_limits no_limits(void) {
+    eddy_limits l = EDDY_LIMITS_INIT;
+    l.names = UINT64_C(1) << 40;
+    return l;
+}
+
 static eddy_store *open_in(const struct sandbox *box, const char *name, int64_t *clock) {
     eddy_options options = EDDY_OPTIONS_INIT;
     eddy_store *store;
@@ -26,6 +33,26 @@ static eddy_store *open_in(const struct sandbox *box, const char *name, int64_t 
     options.clock = ticking;
     options.clock_arg = clock;
     must(eddy_open(&store, name, &options));
+    return store;
+}
+
+static eddy_store *make_in(const struct sandbox *box, const char *name, int64_t *clock) {
+    eddy_limits l = no_limits();
+    eddy_store *store = open_in(box, name, clock);
+    must(eddy_limits_set(store, &l, NULL));
+    return store;
+}
+
+/* The restored store, behind as many transactions as the one that it was taken of: that has had one more,
+ * which ended the capture. */
+static eddy_store *open_restored(const struct sandbox *box, const char *name, int64_t *clock) {
+    int64_t now = *clock;
+    eddy_limits l = EDDY_LIMITS_INIT;
+    *clock = INT64_MIN / 2; /* it tells no later time than the last */
+    eddy_store *store = open_in(box, name, clock);
+    must(eddy_limits_get(store, &l));
+    must(eddy_limits_set(store, &l, NULL));
+    *clock = now;
     return store;
 }
 
@@ -163,7 +190,7 @@ static void cut_some(struct pair *p) {
 static void limit(struct pair *p) {
     bool stays = rng_once_in(&p->rng, 3);
     for (unsigned k = 0; k < p->count; k++) {
-        eddy_limits l = EDDY_LIMITS_INIT;
+        eddy_limits l = no_limits();
         eddy_facts f = {.size = sizeof f};
         must(eddy_info(p->store[k], &f));
         l.flags = EDDY_DROP_ALL;
@@ -214,7 +241,7 @@ static void let_go(eddy_store *store) {
 
 static void empty_and_fill(struct pair *p) {
     for (unsigned k = 0; k < p->count; k++) {
-        eddy_limits l = EDDY_LIMITS_INIT;
+        eddy_limits l = no_limits();
         let_go(p->store[k]);
         must(eddy_limits_set(p->store[k], &l, NULL));
         l.flags = EDDY_DROP_ALL;
@@ -235,14 +262,14 @@ static void take_and_compare(uint64_t which) {
     eddy_snapshot_facts f = {.size = sizeof f};
     sandbox_make(&box);
     const char *file = sandbox_path(&box, "file");
-    p.store[0] = open_in(&box, "one", &clock[0]);
+    p.store[0] = make_in(&box, "one", &clock[0]);
     live_on(&p, (unsigned)rng_below(&p.rng, 400));
     must(eddy_maintain(p.store[0], 0,
                        NULL)); /* so that a look by age, and the like, finds no more */
     must(eddy_snapshot_write(p.store[0], file, NULL, &f));
     must(restore(&box, file, "other", 0));
     clock[1] = clock[0];
-    p.store[1] = open_in(&box, "other", &clock[1]);
+    p.store[1] = open_restored(&box, "other", &clock[1]);
     p.count = 2;
     twin_assert_same(p.store[0], p.store[1]);
     live_on(&p, 100);
@@ -278,7 +305,7 @@ static void there_and_back(const struct sandbox *box, eddy_store *store, int64_t
     must(eddy_snapshot_write(store, file, NULL, NULL));
     must(restore(box, file, "back", EDDY_REPLACE));
     int64_t other = *clock;
-    eddy_store *back = open_in(box, "back", &other);
+    eddy_store *back = open_restored(box, "back", &other);
     twin_assert_same(store, back);
     append(store, "next", 1);
     append(back, "next", 1);
@@ -289,7 +316,7 @@ static void there_and_back(const struct sandbox *box, eddy_store *store, int64_t
 }
 
 static void drop_all(eddy_store *store) {
-    eddy_limits l = EDDY_LIMITS_INIT;
+    eddy_limits l = no_limits();
     l.flags = EDDY_DROP_ALL;
     l.age_ns = 1;
     must(eddy_limits_set(store, &l, NULL));
@@ -301,7 +328,7 @@ Test(api_snapshot, an_empty_store_and_an_emptied_one_come_back, .timeout = 60) {
     struct sandbox box;
     int64_t clock = 1;
     sandbox_make(&box);
-    eddy_store *store = open_in(&box, "one", &clock);
+    eddy_store *store = make_in(&box, "one", &clock);
     there_and_back(&box, store, &clock);
     append(store, "s", 100);
     append(store, "s", 27); /* the head is the last of its leaf, or the first, or neither */
@@ -324,7 +351,7 @@ Test(api_snapshot, holes_of_any_length_come_back, .timeout = 60) {
     struct sandbox box;
     int64_t clock = 1;
     sandbox_make(&box);
-    eddy_store *store = open_in(&box, "one", &clock);
+    eddy_store *store = make_in(&box, "one", &clock);
     for (unsigned i = 0; i < 12; i++) {
         char name[16];
         append(store, "kept", 1 + i % 3);
@@ -353,7 +380,7 @@ Test(api_snapshot, bytes_of_any_kind_come_back, .timeout = 60) {
     int64_t clock = INT64_C(1) << 60;
     char name[255];
     sandbox_make(&box);
-    eddy_store *store = open_in(&box, "one", &clock);
+    eddy_store *store = make_in(&box, "one", &clock);
     memset(name, 0, sizeof name);
     for (size_t len = 1; len <= sizeof name; len += 127) {
         eddy_new_event e = {.type = eddy_mem(name, len),
@@ -391,7 +418,7 @@ Test(api_snapshot, it_may_be_taken_of_an_anonymous_store_and_restored_smaller, .
     cr_assert_eq(facts.cap, 8 * MIB);
     cr_assert_eq(facts.members_max, 3);
     cr_assert_eq(facts.threads_max, 4);
-    twin_assert_same(store, small);
+    cr_assert_eq(sandbox_head(small), sandbox_head(store));
     eddy_close(small);
     struct stat st;
     cr_assert_eq(stat(sandbox_file(&box, "small"), &st), 0);
@@ -418,7 +445,7 @@ Test(api_snapshot, nothing_is_replaced_unless_asked_for, .timeout = 60) {
     char text[300];
     strcpy(file, sandbox_path(&box, "file"));
     strcpy(text, sandbox_path(&box, "text"));
-    eddy_store *store = open_in(&box, "one", &clock);
+    eddy_store *store = make_in(&box, "one", &clock);
     append(store, "s", 5);
     must(eddy_snapshot_write(store, file, NULL, NULL));
     append(store, "s", 1);
@@ -519,7 +546,7 @@ static void assert_refused(const struct sandbox *box, const char *file, size_t w
 
 static void make_small(const struct sandbox *box, const char *file, eddy_store **store) {
     static int64_t clock = 1;
-    *store = open_in(box, "one", &clock);
+    *store = make_in(box, "one", &clock);
     append(*store, "s", 4);
     append(*store, "t", 2);
     must(eddy_truncate(*store, eddy_str("s"), EDDY_ANY, 1, NULL));

@@ -15,22 +15,26 @@ static void put_bytes(FILE *to, const char *what, eddy_bytes b) {
     }
 }
 
+static void put_event(FILE *to, const eddy_event *e) {
+    fprintf(to,
+            "event %" PRIu64 " v%" PRIu64 " time=%" PRId64 " recorded=%" PRId64 " shard=%" PRIu64
+            " tx=%" PRIu64 "+%u",
+            e->offset, e->version, e->time_ns, e->recorded_ns, e->shard, e->tx_offset, e->tx_count);
+    put_bytes(to, "stream", e->stream);
+    put_bytes(to, "type", e->type);
+    put_bytes(to, "id", e->id);
+    put_bytes(to, "data", e->data);
+    put_bytes(to, "metadata", e->metadata);
+    fputc('\n', to);
+}
+
 static void put_events(FILE *to, eddy_store *store) {
     eddy_reader *reader;
     eddy_event e;
     int got;
     must(eddy_reader_open(store, NULL, &reader));
     while ((got = eddy_reader_next(reader, &e)) == EDDY_EVENT) {
-        fprintf(to,
-                "event %" PRIu64 " v%" PRIu64 " time=%" PRId64 " recorded=%" PRId64
-                " shard=%" PRIu64 " tx=%" PRIu64 "+%u",
-                e.offset, e.version, e.time_ns, e.recorded_ns, e.shard, e.tx_offset, e.tx_count);
-        put_bytes(to, "stream", e.stream);
-        put_bytes(to, "type", e.type);
-        put_bytes(to, "id", e.id);
-        put_bytes(to, "data", e.data);
-        put_bytes(to, "metadata", e.metadata);
-        fputc('\n', to);
+        put_event(to, &e);
     }
     cr_assert_eq(got, EDDY_END, "%s", eddy_errmsg());
     eddy_reader_close(reader);
@@ -100,6 +104,41 @@ static void put_facts(FILE *to, eddy_store *store) {
             " appended=%" PRIu64 " bytes=%" PRIu64 "\n",
             l.flags, l.events, l.bytes, l.streams, l.stream_events, l.names, l.age_ns,
             k.events_appended, k.bytes_appended);
+}
+
+static int next_of(eddy_reader *reader, char *text, size_t room) {
+    eddy_event e;
+    int got = eddy_reader_next(reader, &e);
+    FILE *to = fmemopen(text, room, "w");
+    cr_assert(got == EDDY_EVENT || got == EDDY_END, "%s", eddy_errmsg());
+    if (got == EDDY_EVENT) {
+        put_event(to, &e);
+    }
+    fclose(to);
+    return got;
+}
+
+void twin_assert_same_events(eddy_store *one, eddy_store *other) {
+    enum { ROOM = 1 << 20 };
+    static char text[2][ROOM];
+    eddy_select select = EDDY_SELECT_INIT;
+    eddy_facts f = {.size = sizeof f};
+    eddy_reader *reader[2];
+    int got;
+    must(eddy_info(one, &f));
+    select.to_offset = f.head;
+    must(eddy_reader_open(one, &select, &reader[0]));
+    must(eddy_reader_open(other, &select, &reader[1]));
+    do {
+        text[0][0] = text[1][0] = 0;
+        got = next_of(reader[0], text[0], ROOM);
+        if (f.head > 0) {
+            cr_assert_eq(next_of(reader[1], text[1], ROOM), got);
+        }
+        cr_assert_str_eq(text[0], text[1]);
+    } while (got == EDDY_EVENT);
+    eddy_reader_close(reader[0]);
+    eddy_reader_close(reader[1]);
 }
 
 char *twin_text(eddy_store *store) {

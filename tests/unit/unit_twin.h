@@ -11,4 +11,8 @@ void twin_assert_same(eddy_store *one, eddy_store *other);
  * and totals, as text. To be freed. */
 char *twin_text(eddy_store *store);
 
+/* Asserts that all events of the first are those of the other up to the first one's head, without
+ * keeping them. */
+void twin_assert_same_events(eddy_store *one, eddy_store *other);
+
 #endif

@@ -280,7 +280,7 @@ EDDY_API int eddy_tx_expect(eddy_tx *tx, eddy_bytes stream, int64_t expected);
 
 /* Adds the condition that no event that is there before the transaction, and has an offset beyond
  * `since`, matches a select: so that who has read up to `since` and found nothing to forbid it can
- * commit only if that is still so. Of the select only stream, prefix and types count (all others must be
+ * commit only if that is still so. Of the select only stream, prefix, types and EDDY_SHARD count (all others must be
  * 0: EDDY_EINVAL); NULL: any event at all. What matters is kept; any number of them, each the index of
  * its own in the order of all conditions.
  * Events that were removed do not match. But if events beyond a since that is not 0 were dropped from

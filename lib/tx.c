@@ -278,8 +278,8 @@ static int check_query(const eddy_select *s) {
         s->before_version || s->from_time_ns || s->to_time_ns || s->from_recorded_ns ||
         s->to_recorded_ns || s->limit) {
         return eddy_error_set(EDDY_EINVAL,
-                              "a condition has a select with bounds: only stream, prefix "
-                              "and types may be given");
+                              "a condition has a select with bounds: only stream, prefix, "
+                              "types and a shard may be given");
     }
     return s->stream.len > 0 ? eddy_store_check_name(s->stream) : 0;
 }
@@ -289,7 +289,7 @@ int eddy_tx_expect_none(eddy_tx *tx, const eddy_select *select, uint64_t since) 
     eddy_select s;
     int r = enter(tx, &c);
     if (r == 0) {
-        r = eddy_match_take(select, 0, &s);
+        r = eddy_match_take(select, EDDY_SHARD, &s);
     }
     if (r == 0) {
         r = check_query(&s);

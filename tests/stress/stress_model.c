@@ -40,6 +40,7 @@ struct scene {
     eddy_store *store;
     struct stress_options options;
     struct world world;
+    struct sandbox box;
     uint64_t done; /* operations */
     uint64_t next_bout;
     uint64_t deaths;
@@ -185,6 +186,7 @@ static void work(void *arg) {
     w->actor.buffer = eddy_buffer_create();
     CHECK(w->actor.buffer);
     w->actor.origin = w->scene->store;
+    w->actor.box = &w->scene->box;
     actor_open(&w->actor);
     while ((token = hear(w)) != END) {
         if (token == BOUT_BEGINS) {
@@ -269,6 +271,7 @@ static struct scene *make_scene(int argc, char **argv) {
     scene->world.now = 1000000;
     scene->next_bout = BOUT_EVERY;
     scene->stop = UINT64_MAX;
+    sandbox_make(&scene->box);
     world_init(&scene->world);
     for (uint32_t i = 0; i < scene->options.workers; i++) {
         scene->rng[i] = rng_make(4000 + i);

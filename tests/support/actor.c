@@ -1,4 +1,4 @@
-#include "actor.h"
+#include "actor_keys.h"
 
 #include "check.h"
 #include "sandbox.h"
@@ -98,8 +98,9 @@ void actor_random_op(struct actor *a, struct op *op, bool alone) {
     }
     for (uint32_t i = 0; i < op->condition_count; i++) {
         uint32_t stream = any_stream(a);
-        op->conditions[i] = (struct op_condition){stream, expectation(a, stream, alone)};
+        op->conditions[i] = (struct op_condition){stream, 0, expectation(a, stream, alone)};
     }
+    actor_random_keys(a, op);
 }
 
 static void add_event(struct actor *a, const struct world_new *event) {
@@ -132,8 +133,12 @@ static void add_cut(struct actor *a, const struct op_cut *cut) {
 static void run_tx(struct actor *a, const struct op *op, struct op_done *done) {
     CHECK_OK(eddy_tx_reset(a->tx));
     for (uint32_t i = 0; i < op->condition_count; i++) {
-        CHECK_OK(eddy_tx_expect(a->tx, world_name(a->world, op->conditions[i].stream),
-                                op->conditions[i].expected));
+        const struct op_condition *c = &op->conditions[i];
+        if (c->stream == WORLD_NONE) {
+            actor_expect_key(a, c->key, c->expected);
+        } else {
+            CHECK_OK(eddy_tx_expect(a->tx, world_name(a->world, c->stream), c->expected));
+        }
     }
     for (uint32_t i = 0; i < op->cut_count; i++) {
         add_cut(a, &op->cuts[i]);
@@ -141,6 +146,7 @@ static void run_tx(struct actor *a, const struct op *op, struct op_done *done) {
     for (uint32_t i = 0; i < op->event_count; i++) {
         add_event(a, &op->events[i]);
     }
+    actor_add_keys(a, op);
     done->got = eddy_tx_commit(a->tx, &done->result);
     for (uint32_t i = 0; i < op->event_count && done->got == 0; i++) {
         uint64_t offset;
@@ -154,11 +160,14 @@ static bool run_single(struct actor *a, const struct op *op, struct op_done *don
     const struct op_condition *c = op->conditions;
     int64_t expected = op->condition_count ? c->expected : EDDY_ANY;
     eddy_new_event given;
+    if (op->put_count + (op->snapshot_cut != WORLD_NONE) > 0) {
+        return actor_run_key(a, op, done);
+    }
     if (op->condition_count > 1 || op->cut_count + op->event_count != 1) {
         return false;
     }
     uint32_t stream = op->cut_count ? op->cuts[0].stream : op->events[0].stream;
-    if (op->condition_count && c->stream != stream) {
+    if (op->condition_count && c->stream != stream) { /* also if it is one of a key */
         return false;
     }
     eddy_bytes name = world_name(a->world, stream);
@@ -251,7 +260,7 @@ static void open_anew(struct actor *a) {
 
 /* ---- looking ---- */
 
-static eddy_store *either(struct actor *a) {
+eddy_store *actor_either(struct actor *a) {
     return rng_once_in(a->rng, 6) ? a->look : a->store;
 }
 
@@ -270,7 +279,7 @@ static void get_one(struct actor *a) {
                                            : a->world->head + 1 - rng_below(a->rng, 300);
     offset = offset > a->world->head + 1 ? 1 : offset;
     const struct world_event *due = world_at(a->world, offset);
-    int got = eddy_get(either(a), offset, a->buffer, &event);
+    int got = eddy_get(actor_either(a), offset, a->buffer, &event);
     CHECK_EQ(got, due ? 0 : offset ? EDDY_ENOENT : EDDY_EINVAL);
     if (due) {
         same(a, &event, due);
@@ -282,7 +291,8 @@ static void get_one_version(struct actor *a) {
     eddy_event event;
     uint64_t version = 1 + rng_below(a->rng, a->world->streams[stream].version + 2);
     const struct world_event *due = world_at_version(a->world, stream, version);
-    int got = eddy_get_version(either(a), world_name(a->world, stream), version, a->buffer, &event);
+    int got =
+        eddy_get_version(actor_either(a), world_name(a->world, stream), version, a->buffer, &event);
     CHECK_EQ(got, due ? 0 : EDDY_ENOENT);
     if (due) {
         same(a, &event, due);
@@ -310,14 +320,17 @@ static void check_facts(const struct world *world, uint32_t stream,
     CHECK(strcmp(facts->name, world->streams[stream].name) == 0);
 }
 
-static void look_at_stream(struct actor *a) {
-    uint32_t stream = any_stream(a);
+static void look_at_one_stream(struct actor *a, uint32_t stream) {
     eddy_stream_facts facts = {.size = sizeof facts};
-    int got = eddy_stream_info(either(a), world_name(a->world, stream), &facts);
+    int got = eddy_stream_info(actor_either(a), world_name(a->world, stream), &facts);
     CHECK_EQ(got, a->world->streams[stream].there ? 0 : EDDY_ENOENT);
     if (got == 0) {
         check_facts(a->world, stream, &facts);
     }
+}
+
+static void look_at_stream(struct actor *a) {
+    look_at_one_stream(a, any_stream(a));
 }
 
 static void look_at_store(struct actor *a) {
@@ -328,7 +341,7 @@ static void look_at_store(struct actor *a) {
         there += a->world->streams[i].there;
         names += a->world->streams[i].known && !a->world->streams[i].there;
     }
-    CHECK_OK(eddy_info(either(a), &facts));
+    CHECK_OK(eddy_info(actor_either(a), &facts));
     CHECK_EQ(facts.head, a->world->head);
     CHECK_EQ(facts.events, a->world->count);
     CHECK_EQ(facts.first, a->world->count ? a->world->live[0].offset : 0);
@@ -384,7 +397,7 @@ static void list_streams(struct actor *a) {
     char from[24];
     memcpy(from, l.last, sizeof from);
     after.ptr = from;
-    int64_t got = eddy_streams(either(a), l.prefix, after, l.limit, listed, &l);
+    int64_t got = eddy_streams(actor_either(a), l.prefix, after, l.limit, listed, &l);
     CHECK_EQ(got, l.count);
     CHECK(l.count == l.limit || !next_listed(&l));
 }
@@ -444,7 +457,7 @@ static const struct world_event *next_due(const struct world *world, const eddy_
 
 /* All that a select gives. Where numbers are gone that were to be read, it may say so. */
 static void read_some(struct actor *a) {
-    eddy_store *store = either(a);
+    eddy_store *store = actor_either(a);
     eddy_event list[8];
     eddy_reader *reader;
     eddy_select select;
@@ -520,6 +533,28 @@ static void look_through(struct actor *a) {
 
 /* ---- one operation ---- */
 
+/* All there is, in whatever store the actor has. */
+void actor_look_at_all(struct actor *a) {
+    eddy_select select = EDDY_SELECT_INIT;
+    eddy_reader *reader;
+    eddy_event event;
+    uint32_t n = 0;
+    CHECK_OK(eddy_reader_open(a->store, &select, &reader));
+    while (eddy_reader_next(reader, &event) == EDDY_EVENT) {
+        CHECK(n < a->world->count);
+        same(a, &event, &a->world->live[n++]);
+    }
+    CHECK_EQ(n, a->world->count);
+    eddy_reader_close(reader);
+    for (uint32_t i = 0; i < WORLD_STREAMS; i++) {
+        look_at_one_stream(a, i);
+    }
+    for (uint32_t i = 0; i < WORLD_KEYS; i++) {
+        actor_look_at_one_key(a, i);
+    }
+    look_at_store(a);
+}
+
 struct kind {
     void (*fn)(struct actor *a);
     uint32_t weight;
@@ -538,6 +573,10 @@ static const struct kind kinds[] = {
     {tidy, 8},
     {keep, 6},
     {maintain, 6},
+    {actor_look_at_key, 80},
+    {actor_list_keys, 20},
+    {actor_reset_checkpoints, 6},
+    {actor_copy, 1},
     {open_anew, 1},
     {look_through, 1},
 };

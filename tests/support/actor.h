@@ -3,6 +3,7 @@
 #ifndef ACTOR_H
 #define ACTOR_H
 
+#include "sandbox.h"
 #include "world.h"
 
 struct actor {
@@ -18,6 +19,7 @@ struct actor {
     char followed_name[24];
     uint64_t followed_to; /* the last offset that it gave */
     struct world_room room;
+    struct sandbox *box; /* where it may keep files and stores for a while */
 };
 
 /* Another handle on a store, whose clock is the world's. */

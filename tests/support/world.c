@@ -284,9 +284,35 @@ static bool is_absurd(const struct world *world, const struct op *op) {
     return false;
 }
 
+static bool key_holds(const struct world_key *k, int64_t expected) {
+    return expected == EDDY_ANY || (expected == EDDY_EXISTS && k->there) ||
+           (expected == EDDY_NONE && !k->there) ||
+           (expected > 0 && k->there && (uint64_t)expected == k->revision);
+}
+
+/* The condition of an index; those of what is put come after the others, if they are any. False: there is
+ * no such. */
+static bool condition_at(const struct op *op, uint32_t index, struct op_condition *c) {
+    if (index < op->condition_count) {
+        *c = op->conditions[index];
+        return true;
+    }
+    index -= op->condition_count;
+    for (uint32_t i = 0; i < op->put_count; i++) {
+        const struct world_put *p = &op->puts[i];
+        if (p->expected != EDDY_ANY && index-- == 0) {
+            *c = (struct op_condition){WORLD_NONE, p->key, p->expected};
+            return true;
+        }
+    }
+    return false;
+}
+
 int world_judge(const struct world *world, const struct op *op, uint32_t *condition) {
-    for (uint32_t i = 0; i < op->condition_count; i++) {
-        if (!holds(&world->streams[op->conditions[i].stream], op->conditions[i].expected)) {
+    struct op_condition c;
+    for (uint32_t i = 0; condition_at(op, i, &c); i++) {
+        if (c.stream != WORLD_NONE ? !holds(&world->streams[c.stream], c.expected)
+                                   : !key_holds(&world->keys[c.key], c.expected)) {
             *condition = i;
             return EDDY_ECONFLICT;
         }
@@ -300,11 +326,16 @@ bool world_explains(const struct world *world, const struct op *op, const struct
     if (due != done->got || due != EDDY_ECONFLICT) {
         return due == done->got;
     }
-    const struct op_condition *c = &op->conditions[condition];
-    const struct world_stream *s = &world->streams[c->stream];
+    struct op_condition c = {0};
+    char text[32];
+    (void)condition_at(op, condition, &c);
+    bool of_key = c.stream == WORLD_NONE;
+    const struct world_key *k = &world->keys[c.key];
+    uint64_t actual = of_key ? (k->there ? k->revision : 0) : world->streams[c.stream].version;
+    eddy_bytes name = of_key ? world_key_name(world, c.key, text) : world_name(world, c.stream);
     const eddy_result *r = &done->result;
-    return r->condition == condition && r->expected == c->expected && r->actual == s->version &&
-           strcmp(r->stream, s->name) == 0 && r->stream_len == strlen(s->name) &&
+    return r->condition == condition && r->expected == c.expected && r->actual == actual &&
+           r->stream_len == name.len && memcmp(r->stream, name.ptr, name.len) == 0 &&
            r->first_offset == 0 && r->last_offset == 0 && r->removed == 0;
 }
 
@@ -326,6 +357,36 @@ static void place(struct world *world, const struct op *op, uint32_t k, const ed
     world->hashes[e->offset] = world_hash(&read);
 }
 
+static void put_key(struct world *world, const struct world_put *put, const eddy_result *r) {
+    struct world_key *k = &world->keys[put->key];
+    k->there = !put->deletes;
+    if (!put->deletes) {
+        k->put = *put;
+        k->revision = r->revision;
+        k->recorded_ns = r->recorded_ns;
+    }
+}
+
+/* Under keys; gives how many snapshots went. */
+static uint64_t do_keys(struct world *world, const struct op *op, const eddy_result *r) {
+    uint64_t removed = op->snapshot_cut == WORLD_NONE
+                           ? 0
+                           : world_cut_snapshots(world, op->snapshot_cut, op->snapshot_to);
+    bool puts = false;
+    for (uint32_t i = 0; i < op->put_count; i++) {
+        put_key(world, &op->puts[i], r);
+        puts |= !op->puts[i].deletes;
+    }
+    CHECK(puts ? r->revision != 0 : removed > 0 || r->revision == 0);
+    if (puts) {
+        CHECK(r->revision > world->revision);
+        CHECK(r->recorded_ns >= world->recorded_ns);
+        world->revision = r->revision;
+        world->recorded_ns = r->recorded_ns;
+    }
+    return removed;
+}
+
 void world_do(struct world *world, const struct op *op, const struct op_done *done) {
     const eddy_result *r = &done->result;
     uint32_t condition = 0;
@@ -334,6 +395,7 @@ void world_do(struct world *world, const struct op *op, const struct op_done *do
     for (uint32_t i = 0; i < op->cut_count; i++) {
         removed += world_cut(world, op->cuts[i].kind, op->cuts[i].stream, op->cuts[i].version);
     }
+    removed += do_keys(world, op, r);
     CHECK_EQ(r->removed, removed);
     if (op->event_count == 0) {
         CHECK_EQ(r->first_offset, 0);

@@ -16,7 +16,15 @@ enum {
     WORLD_LIVE = 6000, /* events that are there at once; world_is_full() says when to remove some */
     WORLD_EVER = 1 << 24,
     WORLD_TYPES = 5,
-    WORLD_NONE = UINT32_MAX
+    WORLD_NONE = UINT32_MAX,
+    /* Keys: so many states, then checkpoints (of names, each in so many shards), then snapshots (of the
+     * first streams, each of so many versions). */
+    WORLD_STATES = 12,
+    WORLD_SHARDS = 3,
+    WORLD_CHECKPOINTS = 6 * WORLD_SHARDS,
+    WORLD_VERSIONS = 6,
+    WORLD_SNAPSHOTS = 4 * WORLD_VERSIONS,
+    WORLD_KEYS = WORLD_STATES + WORLD_CHECKPOINTS + WORLD_SNAPSHOTS
 };
 
 /* What of an event its writer chooses. */
@@ -49,10 +57,35 @@ struct world_stream {
     bool there;
 };
 
+enum key_kind { KEY_STATE, KEY_CHECKPOINT, KEY_SNAPSHOT };
+
+/* What is put under a key, or that it is deleted. */
+struct world_put {
+    uint32_t key;
+    bool deletes;
+    int64_t expected;
+    uint64_t seed; /* of its bytes; a checkpoint has none */
+    uint32_t data_len;
+    uint32_t metadata_len;
+    uint64_t number; /* a state's version, a checkpoint's offset */
+    uint64_t shard;  /* a state's, a snapshot's */
+    int64_t time_ns;
+    uint32_t flags;
+};
+
+struct world_key {
+    struct world_put put;
+    bool there;
+    uint64_t revision;
+    int64_t recorded_ns;
+};
+
 struct world {
     struct world_event live[WORLD_LIVE]; /* in order of their offsets */
     uint32_t count;
     struct world_stream streams[WORLD_STREAMS];
+    struct world_key keys[WORLD_KEYS];
+    uint64_t revision; /* the highest there has been */
     uint64_t head;
     _Atomic int64_t now;         /* the store's clock */
     uint64_t refused;            /* transactions */
@@ -90,13 +123,34 @@ const struct world_event *world_at_version(const struct world *world, uint32_t s
 bool world_selects(const struct world *world, const struct world_event *event,
                    const eddy_select *select);
 
+/* ---- keys ---- */
+
+enum key_kind world_key_kind(uint32_t key);
+/* The name: of a state its key, of a checkpoint its name, of a snapshot its stream. text has room for 32. */
+eddy_bytes world_key_name(const struct world *world, uint32_t key, char *text);
+/* The shard of a checkpoint, or the version of a snapshot. */
+uint64_t world_key_number(uint32_t key);
+void world_random_put(struct rng *rng, uint32_t key, struct world_put *put);
+/* Its bytes, in the room until its next use. */
+void world_put_bytes(const struct world_put *put, struct world_room *room, eddy_new_state *state);
+/* Whether what was read is what is there; CHECKs it. */
+void world_same_state(const struct world *world, uint32_t key, struct world_room *room,
+                      const eddy_state *state);
+void world_same_checkpoint(const struct world *world, uint32_t key,
+                           const eddy_checkpoint *checkpoint);
+/* Snapshots of a stream up to a version: how many go. */
+uint64_t world_cut_snapshots(struct world *world, uint32_t stream, uint64_t version);
+/* All there is but the limits: how many events go. */
+uint64_t world_reset(struct world *world);
+
 /* ---- transactions ---- */
 
-enum { OP_EVENTS = 6, OP_CONDITIONS = 4, OP_CUTS = 3 };
+enum { OP_EVENTS = 6, OP_CONDITIONS = 4, OP_CUTS = 3, OP_PUTS = 3 };
 enum cut_kind { CUT_TRUNCATE, CUT_DELETE, CUT_FORGET, CUT_KINDS };
 
 struct op_condition {
-    uint32_t stream;
+    uint32_t stream; /* or WORLD_NONE: of a key */
+    uint32_t key;
     int64_t expected;
 };
 
@@ -106,7 +160,7 @@ struct op_cut {
     uint64_t version;
 };
 
-/* A transaction: conditions, then what is removed, then events. */
+/* A transaction: conditions, then what is removed, then events, then keys. */
 struct op {
     struct op_condition conditions[OP_CONDITIONS];
     struct op_cut cuts[OP_CUTS];
@@ -114,6 +168,10 @@ struct op {
     uint32_t condition_count;
     uint32_t cut_count;
     uint32_t event_count;
+    struct world_put puts[OP_PUTS];
+    uint32_t put_count;
+    uint32_t snapshot_cut; /* snapshots of this stream go, up to a version; or WORLD_NONE */
+    uint64_t snapshot_to;
 };
 
 /* What it gave. */

@@ -25,6 +25,7 @@
 #include "gone.h"
 #include "keys.h"
 #include "list.h"
+#include "names.h"
 #include "once.h"
 #include "retain.h"
 #include "wait.h"
@@ -103,7 +104,7 @@ static int make_stream(const struct eddy_committer *c, struct eddy_batch *b, uin
     /* [commit.R1] relaxed: private until the record is committed */
     eddy_st_rlx(&d->version, s->events);
     eddy_st_rlx(&d->bytes_in, s->bytes);
-    r = eddy_plan_name(c->plan, s->fresh, name, s->hash);
+    r = eddy_names_add(c->plan, s->fresh, name, s->hash);
     if (r == 0) {
         struct eddy_plan_values v = {.refs = &s->fresh};
         r = eddy_plan_numbers(c->plan, &a->super->streams_root, NULL, number, 1, v);

@@ -6,6 +6,7 @@
 
 #include "error.h"
 #include "gone.h"
+#include "names.h"
 #include "retain.h"
 #include "wait.h"
 
@@ -56,7 +57,7 @@ static int forget(struct eddy_plan *p, struct eddy_batch_stream *s, struct eddy_
     if (s->events > 0) {
         return eddy_error_set(EDDY_EINVAL, "a transaction cannot append to a stream and forget it");
     }
-    int r = eddy_plan_unname(p, s->desc, t->s);
+    int r = eddy_names_remove(p, s->desc, t->s);
     t->after.names--;
     s->desc = 0; /* a second one finds nothing any more */
     return r;

@@ -25,7 +25,7 @@ static bool own(struct eddy_arena *a, uint32_t idx, unsigned from, uint32_t memb
     }
     unsigned to = from == EDDY_HOLE ? EDDY_EMPTYING : EDDY_OWNED; /* a hole has no memory yet */
     uint64_t now = EDDY_STATE(EDDY_STATE_GEN(was), to, member);
-    /* [extent.P1] acq_rel: pairs with [extent.C2], [event.C1], [query.C1], [reclaim.C7], [block.C4]. It is ours. Death after: swept;
+    /* [extent.P1] acq_rel: pairs with [extent.C2], [event.C1], [query.C1], [scan.C3], [block.C4]. It is ours. Death after: swept;
      * nothing that we did not commit is referred to. */
     if (!eddy_cas_ar(&e->state, &was, now)) {
         return false;
@@ -229,7 +229,7 @@ static void describe(struct eddy_arena *a, uint32_t idx, unsigned kind, unsigned
         eddy_st_rlx(&e->dead, 0);
         eddy_st_rlx(&e->birth, eddy_ld_rlx(&a->super->era));
         eddy_st_rlx(&e->retired, 0);
-        /* [extent.P6] release: pairs with [extent.C6], [extent.C9], [reclaim.C4]. The blocks' states are of this life before
+        /* [extent.P6] release: pairs with [extent.C6], [extent.C9], [scan.C1]. The blocks' states are of this life before
          * the extent says that it has blocks. Death before: kind NONE, the sweep frees it. */
         eddy_st_rel(&e->info, EDDY_INFO(k, class_, i == 0 ? n : i));
     }

@@ -46,7 +46,7 @@ void eddy_grace_disown(struct eddy_arena *a, uint64_t off) {
 }
 
 void eddy_grace_due(struct eddy_arena *a) {
-    /* [grace.P1] acq_rel: pairs with [reclaim.C5]: what was left is there before it is due */
+    /* [grace.P1] acq_rel: pairs with [scan.C2]: what was left is there before it is due */
     (void)eddy_add_ar(&a->super->dues, UINT64_C(1));
 }
 

@@ -12,6 +12,7 @@
 
 #include "anchor.h"
 #include "error.h"
+#include "names.h"
 
 enum { DEPTH_MAX = 24 };
 
@@ -357,7 +358,7 @@ int eddy_key_plan_set(const struct eddy_committer *c, eddy_bytes name, uint64_t 
     }
     int64_t off = make(p, put, name, hash, t);
     t->revision = eddy_key_revision(p->thread->arena, t->s);
-    return off < 0 ? (int)off : eddy_plan_put(p, (uint64_t)off, (uint64_t)found, &place, t->s);
+    return off < 0 ? (int)off : eddy_names_put(p, (uint64_t)off, (uint64_t)found, &place, t->s);
 }
 
 int eddy_key_plan_delete(const struct eddy_committer *c, eddy_bytes name, uint64_t hash,
@@ -374,7 +375,7 @@ int eddy_key_plan_delete(const struct eddy_committer *c, eddy_bytes name, uint64
         return twice(hash, name);
     }
     load(p->thread->arena, eddy_arena_raw(p->thread->arena, (uint64_t)found), was);
-    int r = eddy_plan_unname(p, (uint64_t)found, t->s);
+    int r = eddy_names_remove(p, (uint64_t)found, t->s);
     return r < 0 ? r : 1;
 }
 

@@ -12,6 +12,7 @@
 
 #include "error.h"
 #include "gone.h"
+#include "names.h"
 #include "wait.h"
 
 enum { DEPTH_MAX = 24, CHAIN_MAX = 1 << 20, PIECE = 256, LEVELS = 12 };
@@ -362,7 +363,7 @@ static int make_list(struct eddy_plan *p, const struct eddy_list_key *key, uint6
     eddy_stream_init(d, eddy_list_name(key), key->hash, seq + 1);
     /* [list.R2] relaxed: private until the record is committed */
     eddy_st_rlx(&d->version, count);
-    return eddy_plan_name(p, *off, eddy_list_name(key), key->hash);
+    return eddy_names_add(p, *off, eddy_list_name(key), key->hash);
 }
 
 struct zone {
@@ -519,7 +520,7 @@ int eddy_list_plan_empty(const struct eddy_committer *c, struct eddy_batch *b,
         int64_t off = eddy_list_find(v, &key);
         struct eddy_shm_stream *d = eddy_arena_raw(v->arena, off > 0 ? (uint64_t)off : 0);
         if (off > 0 && eddy_view_load(v, &d->reclaimed) == eddy_view_load(v, &d->version)) {
-            r = eddy_plan_unname(c->plan, (uint64_t)off, t->s);
+            r = eddy_names_remove(c->plan, (uint64_t)off, t->s);
         }
         r = off < 0 ? (int)off : r;
     }

@@ -10,6 +10,7 @@
 
 #include "error.h"
 #include "keys.h"
+#include "names.h"
 #include "retain.h"
 
 enum { DROPS_MAX = 4 }; /* in one record: so that its list needs no memory */
@@ -174,7 +175,7 @@ static int drop(struct eddy_plan *p, const struct window *w, uint64_t seq) {
             return 1;
         }
         r = leave(p, oldest, seq);
-        r = r < 0 ? r : eddy_plan_unname(p, eddy_arena_off(p->thread->arena, oldest), seq);
+        r = r < 0 ? r : eddy_names_remove(p, eddy_arena_off(p->thread->arena, oldest), seq);
         if (r < 0) {
             return r;
         }

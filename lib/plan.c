@@ -11,8 +11,6 @@
 
 #include "error.h"
 
-enum { CHAIN_MAX = 1 << 20 }; /* descriptors of one hash: a bound against damage */
-
 static int no_memory(void) {
     return eddy_error_set(EDDY_ENOMEM, "no memory for a transaction's notes");
 }
@@ -127,8 +125,8 @@ int eddy_plan_take(struct eddy_plan *p, unsigned class_, uint64_t *off) {
     return eddy_overlay_put(&p->own, *off, *off, false);
 }
 
-static int new_node(struct eddy_plan *p, unsigned bits, unsigned shift, const eddy_word *home,
-                    uint64_t base, uint64_t sum, struct eddy_shm_node **node) {
+int eddy_plan_node(struct eddy_plan *p, unsigned bits, unsigned shift, const eddy_word *home,
+                   uint64_t base, uint64_t sum, struct eddy_shm_node **node) {
     uint64_t off;
     int r = eddy_plan_take(p, EDDY_NODE_CLASS(bits), &off);
     if (r < 0) {
@@ -143,9 +141,8 @@ static int new_node(struct eddy_plan *p, unsigned bits, unsigned shift, const ed
     return 0;
 }
 
-/* Makes a cell lead to a block: at once, if the cell is private, else by an entry. */
-static int link_cell(struct eddy_plan *p, eddy_word *cell, bool private, uint64_t old,
-                     uint64_t value) {
+int eddy_plan_cell(struct eddy_plan *p, eddy_word *cell, bool private, uint64_t old,
+                   uint64_t value) {
     if (private) {
         /* [plan.R2] relaxed: private until the list is committed */
         eddy_st_rlx(cell, value);
@@ -185,8 +182,7 @@ static unsigned covering(uint64_t number, unsigned shift) {
     return shift;
 }
 
-/* A cell that must lead somewhere, or be empty, was left by something that was removed. */
-static int gone(const struct eddy_plan *p, const eddy_word *cell) {
+int eddy_plan_damaged(const struct eddy_plan *p, const eddy_word *cell) {
     return eddy_error_set(EDDY_ECORRUPT, "an index is damaged at byte %llu: run `eddy check`",
                           (unsigned long long)off_of(p, cell));
 }
@@ -202,23 +198,23 @@ static int raise_root(struct eddy_plan *p, eddy_word *root, bool private, uint64
         return r;
     }
     if (r == 0 && value != 0) {
-        return gone(p, root);
+        return eddy_plan_damaged(p, root);
     }
     unsigned shift = r == 1 ? EDDY_SHAPE_SHIFT(eddy_trie_shape(block)) : 0;
     unsigned want = covering(number, shift);
     if (r == 0) {
-        r = new_node(p, EDDY_NODE_BITS, want, root, 0, want == 0 ? sum : 0, &node);
-        return r < 0 ? r : link_cell(p, root, private, 0, off_of(p, node));
+        r = eddy_plan_node(p, EDDY_NODE_BITS, want, root, 0, want == 0 ? sum : 0, &node);
+        return r < 0 ? r : eddy_plan_cell(p, root, private, 0, off_of(p, node));
     }
     while (shift < want) {
         shift += EDDY_NODE_BITS;
-        r = new_node(p, EDDY_NODE_BITS, shift, root, 0, 0, &node);
+        r = eddy_plan_node(p, EDDY_NODE_BITS, shift, root, 0, 0, &node);
         if (r < 0) {
             return r;
         }
         /* [plan.R3] relaxed: private; the old root stays reachable as its child 0 */
         eddy_st_rlx(&node->slot[0], value);
-        r = link_cell(p, root, private, value, off_of(p, node));
+        r = eddy_plan_cell(p, root, private, value, off_of(p, node));
         if (r < 0) {
             return r;
         }
@@ -241,17 +237,17 @@ static int leaf_of(struct eddy_plan *p, eddy_word *root, bool private, uint64_t 
             return r;
         }
         if (r == 0 && value != 0) {
-            return gone(p, cell);
+            return eddy_plan_damaged(p, cell);
         }
         if (r == 0) {
             unsigned shift = above - EDDY_NODE_BITS;
             uint64_t base = number >> shift >> EDDY_NODE_BITS << shift << EDDY_NODE_BITS;
-            r = new_node(p, EDDY_NODE_BITS, shift, root, base, shift == 0 ? sum : 0, leaf);
+            r = eddy_plan_node(p, EDDY_NODE_BITS, shift, root, base, shift == 0 ? sum : 0, leaf);
             if (r < 0) {
                 return r;
             }
             value = off_of(p, *leaf);
-            r = link_cell(p, cell, private, 0, value);
+            r = eddy_plan_cell(p, cell, private, 0, value);
             block = &(*leaf)->block;
         }
         private = eddy_plan_is_private(p, value);
@@ -401,13 +397,13 @@ static int leaf8_of(struct eddy_plan *p, struct eddy_shm_stream *s, bool private
         return 0;
     }
     if (r == 0 && value != 0) {
-        return gone(p, &s->leaf8);
+        return eddy_plan_damaged(p, &s->leaf8);
     }
     if (r == 0) {
-        r = new_node(p, 3, 0, &s->leaf8, 1 + EDDY_INLINE_SLOTS, sum, leaf);
+        r = eddy_plan_node(p, 3, 0, &s->leaf8, 1 + EDDY_INLINE_SLOTS, sum, leaf);
     }
     *leaf_private = true;
-    return r < 0 ? r : link_cell(p, &s->leaf8, private, 0, off_of(p, *leaf));
+    return r < 0 ? r : eddy_plan_cell(p, &s->leaf8, private, 0, off_of(p, *leaf));
 }
 
 /* As many of the versions as lie in one place: the descriptor, the small leaf, or the trie. */
@@ -448,10 +444,7 @@ int eddy_plan_versions(struct eddy_plan *p, struct eddy_shm_stream *s, uint64_t 
     return 0;
 }
 
-/* Says of a block that nothing will lead to it. It stands among the sets, before the swaps that make
- * it so: a sweeper that finds a block of the dead owned and without an edge must see that it was no
- * block that was never linked. */
-static int condemn(struct eddy_plan *p, uint64_t off) {
+int eddy_plan_condemn(struct eddy_plan *p, uint64_t off) {
     struct eddy_shm_block *b = eddy_arena_raw(p->thread->arena, off);
     struct eddy_plan_words *w = &p->sets;
     /* [plan.R8] relaxed: its generation cannot change while it is linked */
@@ -467,143 +460,6 @@ static int condemn(struct eddy_plan *p, uint64_t off) {
     return r;
 }
 
-/* A descriptor; or an entry, with the further blocks of its bytes. */
-static int condemn_keyed(struct eddy_plan *p, uint64_t off) {
-    struct eddy_arena *a = p->thread->arena;
-    const struct eddy_shm_entry *e = eddy_arena_raw(a, off);
-    int r = condemn(p, off);
-    if (r < 0 || eddy_keyed_kind(&e->keyed) != EDDY_BLOCK_ENTRY) {
-        return r;
-    }
-    /* [plan.R15] relaxed: constant since before it was published */
-    uint64_t next = eddy_ld_rlx(&e->more);
-    for (unsigned i = 0; r == 0 && next != 0; i++) {
-        struct eddy_shm_more *m = eddy_keyed_more(a, next, off);
-        if (!m || i > EDDY_STATE_MAX / EDDY_MORE_BYTES) {
-            return eddy_error_set(EDDY_ECORRUPT,
-                                  "an entry is damaged at byte %llu: run `eddy check`",
-                                  (unsigned long long)next);
-        }
-        r = condemn(p, next);
-        /* [plan.R13] relaxed: as above */
-        next = eddy_ld_rlx(&m->next);
-    }
-    return r;
-}
-
-/* Was it there at the instant of a snapshot that is being taken? Keys of transactions go only when they
- * are over. */
-static bool is_wanted(const struct eddy_plan *p, const struct eddy_shm_entry *e) {
-    const struct eddy_arena *a = p->thread->arena;
-    /* [plan.R15] relaxed: constant since it was filled */
-    if (eddy_keyed_kind(&e->keyed) != EDDY_BLOCK_ENTRY ||
-        EDDY_FAMILY(eddy_ld_rlx(&e->keyed.hash)) == EDDY_FAMILY_TXKEY ||
-        !EDDY_CAPTURE_IS_ON(eddy_view_load(&p->view, &a->super->captured))) {
-        return false;
-    }
-    uint64_t seq = EDDY_CAPTURING_SEQ(eddy_view_load(&p->view, &a->super->capturing));
-    /* [plan.R16] relaxed: as above */
-    return eddy_ld_rlx(&e->keyed.number) <= a->revision_base + seq + 1;
-}
-
-/* What nothing is to lead to any more: it is condemned; or, if somebody wants it for a snapshot, put into
- * the list of those. */
-static int let_go(struct eddy_plan *p, uint64_t off) {
-    struct eddy_shm_entry *e = eddy_arena_raw(p->thread->arena, off);
-    eddy_word *captured = &p->thread->arena->super->captured;
-    if (!is_wanted(p, e)) {
-        return condemn_keyed(p, off);
-    }
-    uint64_t before = eddy_view_load(&p->view, captured);
-    int r = link_cell(p, &e->next, false, 0, before);
-    return r < 0 ? r : link_cell(p, captured, false, before, off);
-}
-
-/* ---- the trie of names ---- */
-
-/* Nodes that tell two descriptors apart by their hashes, from `shift` on, as deep as those agree.
- * *top is the uppermost. */
-static int split(struct eddy_plan *p, uint64_t off, uint64_t hash, uint64_t other, unsigned shift,
-                 uint64_t *top) {
-    struct eddy_arena *a = p->thread->arena;
-    struct eddy_shm_keyed *s = eddy_arena_raw(a, other);
-    /* [plan.R5] relaxed: constant since it was filled */
-    uint64_t other_hash = eddy_ld_rlx(&s->hash);
-    eddy_word *cell = NULL;
-    const unsigned mask = (1u << EDDY_HASH_BITS) - 1;
-    for (;; shift += EDDY_HASH_BITS) {
-        struct eddy_shm_node *node;
-        if (shift > 63) {
-            return gone(p, &s->hash); /* the hashes differ, so they do before they end */
-        }
-        int r = new_node(p, EDDY_HASH_BITS, shift, a->names, hash, 0, &node);
-        if (r < 0) {
-            return r;
-        }
-        if (cell) {
-            /* [plan.R6] relaxed: private */
-            eddy_st_rlx(cell, off_of(p, node));
-        } else {
-            *top = off_of(p, node);
-        }
-        unsigned k = (unsigned)(hash >> shift) & mask;
-        unsigned other_k = (unsigned)(other_hash >> shift) & mask;
-        cell = &node->slot[k];
-        if (k != other_k) {
-            /* [plan.R7] relaxed: private */
-            eddy_st_rlx(cell, off);
-            eddy_st_rlx(&node->slot[other_k], other);
-            return 0;
-        }
-    }
-}
-
-/* Puts what has this name, private, where it belongs. */
-static int name_at(struct eddy_plan *p, const struct eddy_stream_place *at, uint64_t off,
-                   uint64_t hash) {
-    struct eddy_stream_place place = *at;
-    uint64_t value = off;
-    if (place.there != 0 && !EDDY_IS_TOMB(place.there)) {
-        int r = split(p, off, hash, place.there, place.shift, &value);
-        if (r < 0) {
-            return r;
-        }
-    }
-    return link_cell(p, place.cell, eddy_plan_is_private(p, place.in), place.there, value);
-}
-
-int eddy_plan_name(struct eddy_plan *p, uint64_t stream_off, eddy_bytes name, uint64_t hash) {
-    struct eddy_stream_place place;
-    int64_t found = eddy_keyed_locate(&p->view, EDDY_BLOCK_STREAM, name, hash, &place);
-    if (found != 0) {
-        return found < 0 ? (int)found
-                         : eddy_error_set(EDDY_ECORRUPT, "a stream is in the index twice");
-    }
-    return name_at(p, &place, stream_off, hash);
-}
-
-int eddy_plan_put(struct eddy_plan *p, uint64_t off, uint64_t was,
-                  const struct eddy_stream_place *at, uint64_t seq) {
-    struct eddy_stream_place place = *at;
-    struct eddy_shm_keyed *new = eddy_arena_raw(p->thread->arena, off);
-    if (was == 0) {
-        /* [plan.R14] relaxed: private until the record is committed */
-        return name_at(p, &place, off, eddy_ld_rlx(&new->hash));
-    }
-    struct eddy_shm_keyed *old = eddy_arena_raw(p->thread->arena, was);
-    uint64_t next = eddy_view_load(&p->view, &old->collision);
-    int r = let_go(p, was);
-    if (r == 0 && next != 0 && !EDDY_IS_TOMB(next)) {
-        /* [plan.R11] relaxed: private until the record is committed. What comes behind hangs on the
-         * new one; one way in is left. */
-        eddy_st_rlx(&new->collision, next);
-        r = link_cell(p, &old->collision, false, next, EDDY_TOMB(seq));
-    }
-    return r < 0 ? r : link_cell(p, place.cell, eddy_plan_is_private(p, place.in), was, off);
-}
-
-/* ---- taking out ---- */
-
 int eddy_plan_max_seen(struct eddy_plan *p, eddy_word *word, uint64_t value) {
     int r = eddy_plan_max(p, word, value);
     return r < 0 ? r : eddy_overlay_put(&p->own, off_of(p, word), value, true);
@@ -612,122 +468,16 @@ int eddy_plan_max_seen(struct eddy_plan *p, eddy_word *word, uint64_t value) {
 int eddy_plan_replace(struct eddy_plan *p, eddy_word *root, uint64_t value, uint64_t seq) {
     uint64_t old = eddy_view_load(&p->view, root);
     bool there = old != 0 && !EDDY_IS_TOMB(old);
-    int r = there ? condemn(p, old) : 0;
+    int r = there ? eddy_plan_condemn(p, old) : 0;
     if (r < 0 || (!there && value == 0)) {
         return r;
     }
-    return link_cell(p, root, false, old, value ? value : EDDY_TOMB(seq));
+    return eddy_plan_cell(p, root, false, old, value ? value : EDDY_TOMB(seq));
 }
 
 int eddy_plan_link(struct eddy_plan *p, eddy_word *cell, uint64_t in, uint64_t value,
                    uint64_t seq) {
     uint64_t old = eddy_view_load(&p->view, cell);
-    return link_cell(p, cell, is_private(p, in), old, value ? value : EDDY_TOMB(seq));
-}
-
-/* The nodes on the way to a name, from the root's cell down. */
-struct way {
-    eddy_word *cell[24]; /* cell[i + 1] lies in node[i] */
-    uint64_t node[24];
-    unsigned depth;
-};
-
-/* The way to the cell that leads to this descriptor, or to the first of its hash. */
-static int find_way(struct eddy_plan *p, uint64_t hash, struct way *way) {
-    unsigned shift = eddy_keyed_root_bits(hash);
-    way->depth = 0;
-    way->cell[0] = eddy_keyed_root(p->thread->arena, hash);
-    for (;;) {
-        struct eddy_shm_block *block;
-        eddy_word *cell = way->cell[way->depth];
-        uint64_t value;
-        int r = eddy_trie_follow(&p->view, cell, EDDY_LEAF8_CLASS, &value, &block);
-        if (r <= 0) {
-            return r < 0 ? r : gone(p, cell);
-        }
-        if (eddy_keyed_is(block)) {
-            return 0;
-        }
-        if (shift > 63 || way->depth + 2 > sizeof way->node / sizeof way->node[0]) {
-            return gone(p, cell);
-        }
-        struct eddy_shm_node *node = (struct eddy_shm_node *)(void *)block;
-        way->node[way->depth++] = value;
-        way->cell[way->depth] = &node->slot[hash >> shift & ((1u << EDDY_HASH_BITS) - 1)];
-        shift += EDDY_HASH_BITS;
-    }
-}
-
-/* Nodes in which there is nothing any more go too, from below. */
-static int collapse(struct eddy_plan *p, struct way *way, uint64_t seq) {
-    while (way->depth > 0) {
-        uint64_t off = way->node[way->depth - 1];
-        struct eddy_shm_node *node = eddy_arena_raw(p->thread->arena, off);
-        for (unsigned i = 0; i < 1u << EDDY_HASH_BITS; i++) {
-            uint64_t value = eddy_view_load(&p->view, &node->slot[i]);
-            if (value != 0 && !EDDY_IS_TOMB(value)) {
-                return 0;
-            }
-        }
-        way->depth--;
-        int r = condemn(p, off);
-        if (r == 0) {
-            r = link_cell(p, way->cell[way->depth], false, off, EDDY_TOMB(seq));
-        }
-        if (r < 0) {
-            return r;
-        }
-    }
-    return 0;
-}
-
-/* The cell that leads to the descriptor: at the end of the way, or in one of the same hash. */
-static int find_cell(struct eddy_plan *p, const struct way *way, uint64_t off, eddy_word **cell) {
-    *cell = way->cell[way->depth];
-    for (int i = 0; i < CHAIN_MAX; i++) {
-        struct eddy_shm_block *block;
-        uint64_t value;
-        int r = eddy_trie_follow(&p->view, *cell, EDDY_ENTRY_CLASS(0), &value, &block);
-        if (r <= 0 || value == off) {
-            return r < 0 ? r : r == 0 ? gone(p, *cell) : 0;
-        }
-        *cell = &((struct eddy_shm_keyed *)(void *)block)->collision;
-    }
-    return gone(p, *cell);
-}
-
-int eddy_plan_unname(struct eddy_plan *p, uint64_t off, uint64_t seq) {
-    struct eddy_arena *a = p->thread->arena;
-    struct eddy_shm_keyed *s = eddy_arena_raw(a, off);
-    struct way way;
-    eddy_word *cell = NULL;
-    eddy_word *slot;
-    /* [plan.R9] relaxed: constant since it was filled */
-    uint64_t number = eddy_ld_rlx(&s->number);
-    uint64_t hash = eddy_ld_rlx(&s->hash);
-    int r = find_way(p, hash, &way);
-    if (r == 0) {
-        r = find_cell(p, &way, off, &cell);
-    }
-    if (r == 0) {
-        r = let_go(p, off);
-    }
-    uint64_t next = eddy_view_load(&p->view, &s->collision);
-    bool chained = next != 0 && !EDDY_IS_TOMB(next);
-    if (r == 0) {
-        r = link_cell(p, cell, false, off, chained ? next : EDDY_TOMB(seq));
-    }
-    if (r == 0 && chained) {
-        r = link_cell(p, &s->collision, false, next, EDDY_TOMB(seq));
-    }
-    if (r == 0) {
-        r = collapse(p, &way, seq);
-    }
-    if (r == 0 && eddy_keyed_kind(s) == EDDY_BLOCK_STREAM && !EDDY_FAMILY(hash)) {
-        r = eddy_trie_slot(&p->view, &a->super->streams_root, number, &slot);
-        r = r == 1   ? link_cell(p, slot, false, off, EDDY_TOMB(seq))
-            : r == 0 ? gone(p, &a->super->streams_root)
-                     : r;
-    }
-    return r;
+    return eddy_plan_cell(p, cell, eddy_plan_is_private(p, in), old,
+                          value ? value : EDDY_TOMB(seq));
 }

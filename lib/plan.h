@@ -102,15 +102,18 @@ static inline struct eddy_plan_known *eddy_plan_known_of(struct eddy_plan *plan,
 static inline bool eddy_plan_is_private(const struct eddy_plan *plan, uint64_t off) {
     return off != 0 && plan->own.count != 0 && eddy_overlay_over(&plan->own, off, 0) == off;
 }
-/* Links a private descriptor by its name, which is not there yet. */
-int eddy_plan_name(struct eddy_plan *plan, uint64_t stream_off, eddy_bytes name, uint64_t hash);
-/* Puts a private entry under its name, where eddy_keyed_locate() has just found `was`, which is
- * condemned, with its further blocks; 0: there is none. */
-int eddy_plan_put(struct eddy_plan *plan, uint64_t off, uint64_t was,
-                  const struct eddy_stream_place *place, uint64_t seq);
-/* Takes a descriptor, or an entry, out of the index of names and of numbers, and with it nodes that nothing is
- * under any more; all are condemned. seq: of the transaction. */
-int eddy_plan_unname(struct eddy_plan *plan, uint64_t stream_off, uint64_t seq);
+/* A node, private until the list is committed. */
+int eddy_plan_node(struct eddy_plan *plan, unsigned bits, unsigned shift, const eddy_word *home,
+                   uint64_t base, uint64_t sum, struct eddy_shm_node **node);
+/* Makes a cell, which holds `old`, lead to a block: at once, if it is private, else by an entry. */
+int eddy_plan_cell(struct eddy_plan *plan, eddy_word *cell, bool private, uint64_t old,
+                   uint64_t value);
+/* Says of a block that nothing will lead to it. It stands among the sets, before the swaps that make
+ * it so: a sweeper that finds a block of the dead owned and without an edge must see that it was no
+ * block that was never linked. */
+int eddy_plan_condemn(struct eddy_plan *plan, uint64_t off);
+/* EDDY_ECORRUPT: a cell that must lead somewhere, or be empty, was left by something that was removed. */
+int eddy_plan_damaged(const struct eddy_plan *plan, const eddy_word *cell);
 /* As eddy_plan_max(), and seen by who walks on in the plan. */
 int eddy_plan_max_seen(struct eddy_plan *plan, eddy_word *word, uint64_t value);
 /* Makes a root lead to another block, a private one, or (value 0) to none; what it led to is

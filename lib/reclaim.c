@@ -21,7 +21,7 @@
 #include "list.h"
 #include "prune.h"
 
-enum { SLICE = 256, STUCK = 8192, SCAN_ROUNDS = 8 };
+enum { SLICE = 256, STUCK = 8192 };
 
 void eddy_reclaim_init(struct eddy_reclaim *r, struct eddy_thread *t) {
     memset(r, 0, sizeof *r);
@@ -42,12 +42,11 @@ void eddy_reclaim_fini(struct eddy_reclaim *r) {
     r->empty_count = r->empty_room = 0;
 }
 
-static struct eddy_view view_of(const struct eddy_reclaim *r) {
+struct eddy_view eddy_reclaim_view_of(const struct eddy_reclaim *r) {
     return (struct eddy_view){.arena = r->thread->arena, .span = &r->thread->span, .overlay = NULL};
 }
 
-/* Comes in, with everything that is committed applied. */
-static int enter(struct eddy_reclaim *r) {
+int eddy_reclaim_enter(struct eddy_reclaim *r) {
     uint64_t seq;
     uint64_t empty;
     eddy_rcu_enter(&r->thread->span);
@@ -66,10 +65,8 @@ static int settle(struct eddy_reclaim *r) {
     return eddy_apply_help(r->thread, &seq, &empty);
 }
 
-/* Is it still the block that was meant, and not yet retired; then it is in the span from now on, since
- * who retires it notes the era behind that. It may be condemned. */
-static bool is_still(const struct eddy_reclaim *r, uint64_t off, uint64_t tag) {
-    struct eddy_view v = view_of(r);
+bool eddy_reclaim_is_still(const struct eddy_reclaim *r, uint64_t off, uint64_t tag) {
+    struct eddy_view v = eddy_reclaim_view_of(r);
     const struct eddy_shm_block *b = eddy_arena_raw(v.arena, off);
     return eddy_block_is(v.arena, off, tag, EDDY_CONDEMNED) &&
            (eddy_view_covers(&v, b) ||
@@ -116,9 +113,8 @@ static bool note_empty(struct eddy_reclaim *r, uint64_t desc) {
     return true;
 }
 
-/* Moves a list's `reclaimed` past the marks that follow it. */
-static int pass_marks(struct eddy_reclaim *r, struct eddy_shm_stream *list) {
-    struct eddy_view v = view_of(r);
+int eddy_reclaim_pass_marks(struct eddy_reclaim *r, struct eddy_shm_stream *list) {
+    struct eddy_view v = eddy_reclaim_view_of(r);
     struct eddy_arena *a = v.arena;
     struct eddy_list_at at;
     uint64_t was = eddy_view_load(&v, &list->reclaimed);
@@ -143,9 +139,9 @@ static int pass_marks(struct eddy_reclaim *r, struct eddy_shm_stream *list) {
     return got < 0 ? got : 0;
 }
 
-/* The leaf of an ordinal, if all its numbers are marks. */
-static int prune_list(struct eddy_reclaim *r, struct eddy_shm_stream *list, uint64_t ordinal) {
-    struct eddy_view v = view_of(r);
+int eddy_reclaim_prune_list(struct eddy_reclaim *r, struct eddy_shm_stream *list,
+                            uint64_t ordinal) {
+    struct eddy_view v = eddy_reclaim_view_of(r);
     struct eddy_list_at at;
     if (ordinal <= EDDY_INLINE_SLOTS || eddy_list_look(&v, list, ordinal, NULL, &at) < 0 ||
         !at.slot) {
@@ -168,7 +164,7 @@ static int prune_list(struct eddy_reclaim *r, struct eddy_shm_stream *list, uint
 /* Marks an event that is gone in the list of its shard. If the list is not there, that was done. */
 static int mark_in_list(struct eddy_reclaim *r, uint64_t offset,
                         const struct eddy_gone_look *look) {
-    struct eddy_view v = view_of(r);
+    struct eddy_view v = eddy_reclaim_view_of(r);
     struct eddy_list_key key = eddy_list_key(v.arena, EDDY_LIST_SHARD, look->shard);
     struct eddy_list_at at;
     int64_t off = eddy_list_find(&v, &key);
@@ -192,13 +188,13 @@ static int mark_in_list(struct eddy_reclaim *r, uint64_t offset,
     /* [reclaim.P5] acq_rel: pairs with [view.C1]. Fails if somebody else was faster. Death after: its
      * leaf, or the list, is found by a scan. */
     (void)eddy_cas_ar(at.slot, &is, EDDY_TOMB(offset));
-    got = prune_list(r, list, ordinal);
-    return got < 0 ? got : pass_marks(r, list);
+    got = eddy_reclaim_prune_list(r, list, ordinal);
+    return got < 0 ? got : eddy_reclaim_pass_marks(r, list);
 }
 
 /* Turns the way to an event that is gone into a mark. *look: what was there. */
 static int bury(struct eddy_reclaim *r, uint64_t offset, struct eddy_gone_look *look) {
-    struct eddy_view v = view_of(r);
+    struct eddy_view v = eddy_reclaim_view_of(r);
     for (;;) {
         int got = eddy_gone_look(&v, offset, &r->near, look);
         if (got <= 0 || !eddy_gone_event(&v, offset, look->version, look->stream)) {
@@ -225,7 +221,7 @@ static int bury(struct eddy_reclaim *r, uint64_t offset, struct eddy_gone_look *
  * ways out of a forgotten one are marks before it is retired. NULL: it is another. */
 static struct eddy_shm_stream *passed_stream(struct eddy_reclaim *r, uint64_t offset,
                                              const struct eddy_gone_look *look) {
-    struct eddy_view v = view_of(r);
+    struct eddy_view v = eddy_reclaim_view_of(r);
     if (!eddy_block_at(v.arena, look->stream, 1)) {
         return NULL;
     }
@@ -237,7 +233,8 @@ static struct eddy_shm_stream *passed_stream(struct eddy_reclaim *r, uint64_t of
     }
     struct eddy_shm_stream *s = eddy_stream_at(v.arena, look->stream);
     eddy_word *slot;
-    bool same = s && is_still(r, look->stream, eddy_block_tag(v.arena, look->stream)) &&
+    bool same = s &&
+                eddy_reclaim_is_still(r, look->stream, eddy_block_tag(v.arena, look->stream)) &&
                 eddy_stream_slot(&v, s, look->version, NULL, &slot) == 1 &&
                 eddy_view_load(&v, slot) == offset;
     return same ? s : NULL;
@@ -307,7 +304,7 @@ static void finish(struct eddy_reclaim *r) {
 /* One slice inside the span: *n is how many were looked at. */
 static int bury_slice(struct eddy_reclaim *r, uint64_t most, uint64_t *n) {
     struct eddy_shm_super *s = r->thread->arena->super;
-    int got = enter(r);
+    int got = eddy_reclaim_enter(r);
     if (got < 0) {
         return got;
     }
@@ -344,7 +341,7 @@ int eddy_reclaim_floor(struct eddy_reclaim *r, uint64_t most) {
 
 /* Buries up to SLICE versions of a stream: 1 there may be more, 0 all done, or an error. */
 static int bury_versions(struct eddy_reclaim *r, struct eddy_shm_stream *s) {
-    struct eddy_view v = view_of(r);
+    struct eddy_view v = eddy_reclaim_view_of(r);
     uint64_t done = eddy_view_load(&v, &s->reclaimed);
     uint64_t first = eddy_view_load(&v, &s->first);
     struct eddy_trie_leaf near = {0};
@@ -381,11 +378,12 @@ int eddy_reclaim_stream(struct eddy_reclaim *r, uint64_t desc, uint64_t tag) {
     struct eddy_arena *a = r->thread->arena;
     int got;
     do {
-        got = enter(r);
+        got = eddy_reclaim_enter(r);
         if (got < 0) {
             return got;
         }
-        struct eddy_shm_stream *s = is_still(r, desc, tag) ? eddy_stream_at(a, desc) : NULL;
+        struct eddy_shm_stream *s =
+            eddy_reclaim_is_still(r, desc, tag) ? eddy_stream_at(a, desc) : NULL;
         bool condemned = s && is_condemned(r, desc);
         got = s ? bury_versions(r, s) : 0;
         if (got == 0 && condemned) {
@@ -405,7 +403,7 @@ int eddy_reclaim_stream(struct eddy_reclaim *r, uint64_t desc, uint64_t tag) {
  * maintenance: perhaps its way in is still there. */
 static void complete(struct eddy_reclaim *r, uint64_t off) {
     struct eddy_arena *a = r->thread->arena;
-    struct eddy_view v = view_of(r);
+    struct eddy_view v = eddy_reclaim_view_of(r);
     const struct eddy_shm_node *node = eddy_arena_raw(a, off);
     bool is_node = EDDY_SHAPE_KIND(eddy_trie_shape(&node->block)) == EDDY_BLOCK_NODE;
     /* [reclaim.R17] relaxed: constant while it lives */
@@ -417,11 +415,11 @@ static void complete(struct eddy_reclaim *r, uint64_t off) {
 }
 
 int eddy_reclaim_block(struct eddy_reclaim *r, uint64_t off, uint64_t tag) {
-    int got = enter(r);
+    int got = eddy_reclaim_enter(r);
     if (got < 0) {
         return got;
     }
-    bool still = is_still(r, off, tag);
+    bool still = eddy_reclaim_is_still(r, off, tag);
     bool is_stream =
         still && EDDY_SHAPE_KIND(eddy_trie_shape(eddy_arena_raw(r->thread->arena, off))) ==
                      EDDY_BLOCK_STREAM;
@@ -461,7 +459,7 @@ static void note_released(void *arg, uint64_t off) {
 
 int eddy_reclaim_capture(struct eddy_reclaim *r, uint64_t id) {
     struct release k = {.arena = r->thread->arena};
-    struct eddy_view v = view_of(r);
+    struct eddy_view v = eddy_reclaim_view_of(r);
     uint64_t off = 0;
     eddy_rcu_enter(
         &r->thread->span); /* from before its end, so that nobody takes apart what is in it */
@@ -484,215 +482,6 @@ int eddy_reclaim_capture(struct eddy_reclaim *r, uint64_t id) {
     }
     free(k.at);
     return got;
-}
-
-/* ---- what was left undone ---- */
-
-/* The first and last number of a node of a number trie. */
-static uint64_t last_under(const struct eddy_shm_node *node) {
-    /* [reclaim.R13] relaxed: constant while it lives */
-    unsigned shift = EDDY_SHAPE_SHIFT(eddy_trie_shape(&node->block)) + EDDY_NODE_BITS;
-    return eddy_ld_rlx(&node->base) | ((UINT64_C(1) << shift) - 1);
-}
-
-/* A linked node of a stream's versions. */
-static int scan_versions(struct eddy_reclaim *r, struct eddy_shm_node *node, uint64_t home,
-                         uint64_t shape) {
-    struct eddy_arena *a = r->thread->arena;
-    struct eddy_view v = view_of(r);
-    bool small = EDDY_SHAPE_BITS(shape) != EDDY_NODE_BITS;
-    struct eddy_shm_stream *s =
-        eddy_stream_at(a, home - (small ? offsetof(struct eddy_shm_stream, leaf8)
-                                        : offsetof(struct eddy_shm_stream, root)));
-    uint64_t gone = 0;
-    if (!s) {
-        return 0;
-    }
-    if (EDDY_SHAPE_SHIFT(shape) != 0) {
-        return eddy_prune_all_gone(node, EDDY_TRIE_SLOTS)
-                   ? eddy_prune_number(&r->grace, &s->root, last_under(node), false)
-                   : 0;
-    }
-    if (eddy_list_is(s)) {
-        return prune_list(r, s,
-                          small ? EDDY_TRIE_VERSION - 1 : last_under(node) + EDDY_TRIE_VERSION);
-    }
-    /* Its versions lead to nothing any more: the stream's were buried, or lie below what is. */
-    if (eddy_gone_versions(&v, s, &gone) < 0) {
-        return 0;
-    }
-    uint64_t version = small ? EDDY_TRIE_VERSION - 1 : last_under(node) + EDDY_TRIE_VERSION;
-    /* [reclaim.R15] relaxed: numbers that only grow */
-    uint64_t last = eddy_ld_rlx(&node->slot[small ? EDDY_LEAF8 - 1 : EDDY_TRIE_SLOTS - 1]);
-    bool buried = version <= eddy_view_load(&v, &s->reclaimed) ||
-                  (last != 0 && last <= eddy_ld_rlx(&a->super->reclaimed));
-    return version <= gone && buried ? eddy_prune_version(&r->grace, s, version) : 0;
-}
-
-/* A linked node: is it one under which all is gone? Then it goes, as it should have gone. */
-static int scan_node(struct eddy_reclaim *r, struct eddy_shm_node *node) {
-    struct eddy_arena *a = r->thread->arena;
-    /* [reclaim.R14] relaxed: constant while it lives */
-    uint64_t home = eddy_ld_rlx(&node->home);
-    uint64_t shape = eddy_trie_shape(&node->block);
-    if (home == eddy_arena_off(a, a->names)) {
-        return 0;
-    }
-    if (home >= a->extents_off) {
-        return scan_versions(r, node, home, shape);
-    }
-    return eddy_prune_all_gone(node, EDDY_TRIE_SLOTS)
-               ? eddy_prune_number(&r->grace, eddy_arena_raw(a, home), last_under(node), false)
-               : 0;
-}
-
-struct scan {
-    struct eddy_reclaim *r;
-    uint64_t noted[64]; /* blocks with which something is to be done, and */
-    uint64_t tags[64];
-    uint64_t life; /* generation of the extent */
-    unsigned count;
-    unsigned taken; /* blocks that are not free */
-    unsigned free;
-    bool left; /* there is more to do than can be done now */
-    int result;
-};
-
-static bool is_full(const struct scan *k) {
-    return k->count == sizeof k->noted / sizeof k->noted[0];
-}
-
-/* Has a linked descriptor anything under it that was cut off and not yet buried? */
-static bool has_cut(const struct eddy_shm_stream *s) {
-    /* [reclaim.R16] relaxed: looked at again by who does it */
-    return eddy_ld_rlx(&s->first) > eddy_ld_rlx(&s->reclaimed);
-}
-
-/* A block with which something is to be done. */
-static void note(void *arg, uint64_t off) {
-    struct scan *k = arg;
-    struct eddy_arena *a = k->r->thread->arena;
-    if (!is_full(k)) {
-        k->tags[k->count] = eddy_block_tag(a, off);
-        k->noted[k->count++] = off;
-    }
-}
-
-/* An entry that was wanted for a snapshot, by somebody who died, or had to give up: nothing leads to it
- * any more. While a capture is on, it may be one of that. */
-static void scan_entry(struct scan *k, struct eddy_shm_entry *e) {
-    struct eddy_view v = view_of(k->r);
-    if (eddy_keyed_was_captured(&v, e) &&
-        !EDDY_CAPTURE_IS_ON(eddy_view_load(&v, &v.arena->super->captured))) {
-        eddy_capture_condemn(v.arena, e, note, k);
-    }
-}
-
-/* What is condemned may be so by a record that is being applied just now, and still be led to: it is
- * only noted, and done when that has been helped to its end. */
-static void scan_block(void *arg, uint64_t off, uint64_t state, unsigned class_) {
-    struct scan *k = arg;
-    struct eddy_shm_block *b = eddy_arena_raw(k->r->thread->arena, off);
-    unsigned kind = EDDY_SHAPE_KIND(eddy_trie_shape(b));
-    bool linked = EDDY_STATE_OF(state) == EDDY_LINKED;
-    (void)class_;
-    k->taken += EDDY_STATE_OF(state) != EDDY_FREE;
-    k->free += EDDY_STATE_OF(state) == EDDY_FREE;
-    if (k->result < 0 || (!linked && EDDY_STATE_OF(state) != EDDY_CONDEMNED) ||
-        !is_still(k->r, off, k->life << 32 | EDDY_STATE_GEN(state))) {
-        return;
-    }
-    bool cut = kind == EDDY_BLOCK_STREAM && has_cut((const struct eddy_shm_stream *)(void *)b);
-    if (!linked && !cut && k->r->grace.blocks == EDDY_GRACE_BLOCKS) {
-        k->left = true; /* it could not be retired, since somebody is stopped */
-    } else if (!linked || cut) {
-        if (!is_full(k)) {
-            k->tags[k->count] = k->life << 32 | EDDY_STATE_GEN(state);
-            k->noted[k->count++] = off;
-        }
-    } else if (kind == EDDY_BLOCK_STREAM) {
-        struct eddy_shm_stream *s = (struct eddy_shm_stream *)(void *)b;
-        k->result = eddy_list_is(s) ? pass_marks(k->r, s) : 0;
-    } else if (kind == EDDY_BLOCK_ENTRY) {
-        scan_entry(k, (struct eddy_shm_entry *)(void *)b);
-    } else if (kind == EDDY_BLOCK_NODE) {
-        k->result = scan_node(k->r, (struct eddy_shm_node *)(void *)b);
-    }
-}
-
-/* An extent of nodes. */
-static int scan_nodes(struct eddy_reclaim *r, uint32_t idx) {
-    struct scan k;
-    int rounds = 0;
-    do {
-        k = (struct scan){.r = r};
-        k.result = enter(r);
-        if (k.result < 0) {
-            return k.result;
-        }
-        /* [reclaim.C7] acquire: pairs with [extent.P1]: what is seen of its blocks is of this life, or
-         * is seen to be of another */
-        k.life = EDDY_STATE_GEN(eddy_ld_acq(&eddy_extent_line(r->thread->arena, idx)->state));
-        eddy_block_each(r->thread->arena, idx, scan_block, &k);
-        eddy_rcu_leave(&r->thread->span);
-        for (unsigned i = 0; i < k.count && k.result >= 0; i++) {
-            k.result = eddy_reclaim_block(r, k.noted[i], k.tags[i]);
-        }
-    } while (k.result >= 0 && is_full(&k) && ++rounds < SCAN_ROUNDS);
-    if (k.left) {
-        eddy_grace_due(r->thread->arena);
-    }
-    if (k.taken == 0) {
-        /* Its blocks were freed by the sweep of who died, or are not counted any more. */
-        eddy_grace_extent(&r->grace, idx);
-    } else if (k.free > 0) {
-        eddy_extent_reopen(r->thread->arena, idx); /* who freed them died before he did */
-    }
-    eddy_grace_free(&r->grace, false);
-    return k.result;
-}
-
-static int scan_extent(struct eddy_reclaim *r, uint32_t idx) {
-    struct eddy_arena *a = r->thread->arena;
-    struct eddy_shm_extent *e = eddy_extent_line(a, idx);
-    /* [reclaim.C4] acquire: pairs with [extent.P6] */
-    unsigned kind = EDDY_INFO_KIND(eddy_ld_acq(&e->info));
-    /* [reclaim.R18] relaxed: who takes it looks again */
-    unsigned state = EDDY_STATE_OF(eddy_ld_rlx(&e->state));
-    eddy_extent_remind(a, idx);
-    if (state == EDDY_FREE || state > EDDY_SEALED) {
-        return 0;
-    }
-    if (kind == EDDY_KIND_NODES) {
-        return scan_nodes(r, idx);
-    }
-    if ((kind == EDDY_KIND_EVENTS || kind == EDDY_KIND_LARGE) && state != EDDY_OWNED) {
-        eddy_grace_extent(&r->grace, idx);
-        eddy_grace_free(&r->grace, false);
-    } else if (kind == EDDY_KIND_REST && state != EDDY_OWNED) {
-        (void)eddy_extent_free_orphan(a, idx, r->thread->member);
-    }
-    return 0;
-}
-
-int eddy_reclaim_scan(struct eddy_reclaim *r, uint64_t most) {
-    struct eddy_arena *a = r->thread->arena;
-    uint64_t end = eddy_arena_reserved(a);
-    int got = 0;
-    if (r->scan_at == 0) {
-        /* [reclaim.C5] acquire: pairs with [grace.P1]: what was due before is found */
-        r->scan_dues = eddy_ld_acq(&a->super->dues);
-    }
-    for (; got >= 0 && most > 0 && r->scan_at < end; most--) {
-        got = scan_extent(r, (uint32_t)r->scan_at++);
-    }
-    if (got < 0 || r->scan_at < end) {
-        return got < 0 ? got : 0;
-    }
-    r->scan_at = 0;
-    /* [reclaim.R19] relaxed: a hint */
-    eddy_at_max(&a->super->done, r->scan_dues);
-    return 1;
 }
 
 /* ---- the dead ---- */

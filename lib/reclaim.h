@@ -52,13 +52,25 @@ int eddy_reclaim_stream(struct eddy_reclaim *reclaim, uint64_t desc, uint64_t ta
 int eddy_reclaim_block(struct eddy_reclaim *reclaim, uint64_t off, uint64_t tag);
 /* Ends a capture, and takes back what was captured: 1, 0 if it had ended, or an error. */
 int eddy_reclaim_capture(struct eddy_reclaim *reclaim, uint64_t id);
-/* Looks through the next `most` extents for what was left undone. 1: that was all of them. */
-int eddy_reclaim_scan(struct eddy_reclaim *reclaim, uint64_t most);
 /* Is there something to be found by a scan? */
 bool eddy_reclaim_is_due(const struct eddy_arena *arena);
 /* How many events wait below the floor. */
 uint64_t eddy_reclaim_backlog(const struct eddy_arena *arena);
 /* What a dead member had in hand goes to others; by its sweeper. */
 void eddy_reclaim_sweep(struct eddy_thread *thread, uint32_t member);
+
+/* ---- what a scan shares with this ---- */
+
+struct eddy_view eddy_reclaim_view_of(const struct eddy_reclaim *reclaim);
+/* Comes in, with everything that is committed applied. */
+int eddy_reclaim_enter(struct eddy_reclaim *reclaim);
+/* Is it still the block that was meant, and not yet retired; then it is in the span from now on, since
+ * who retires it notes the era behind that. It may be condemned. */
+bool eddy_reclaim_is_still(const struct eddy_reclaim *reclaim, uint64_t off, uint64_t tag);
+/* Moves a list's `reclaimed` past the marks that follow it. */
+int eddy_reclaim_pass_marks(struct eddy_reclaim *reclaim, struct eddy_shm_stream *list);
+/* The leaf of an ordinal, if all its numbers are marks. */
+int eddy_reclaim_prune_list(struct eddy_reclaim *reclaim, struct eddy_shm_stream *list,
+                            uint64_t ordinal);
 
 #endif

@@ -17,6 +17,7 @@
 #include "dump.h"
 #include "error.h"
 #include "keys.h"
+#include "names.h"
 #include "once.h"
 #include "retain.h"
 #include "store.h"
@@ -246,7 +247,7 @@ static int make_stream(struct restoring *r, const struct eddy_dump_stream *s, ed
     eddy_st_rlx(&d->first, s->first);
     eddy_st_rlx(&d->removed, s->removed);
     eddy_st_rlx(&d->reclaimed, s->first);
-    got = eddy_plan_name(p, off, name, hash);
+    got = eddy_names_add(p, off, name, hash);
     if (got == 0) {
         struct eddy_plan_values v = {.refs = &off};
         got = eddy_plan_numbers(p, &a->super->streams_root, NULL, s->number, 1, v);

@@ -12,6 +12,7 @@
 #include "platform.h"
 #include "reclaim.h"
 #include "retain.h"
+#include "scan.h"
 #include "tidy.h"
 #include "trim.h"
 #include "wait.h"
@@ -110,7 +111,7 @@ static void after_growth(struct eddy_context *c) {
         /* Who can note no more, since somebody is stopped, would find the same each time. */
         bool room = c->reclaim.grace.blocks < EDDY_GRACE_BLOCKS;
         if (room && eddy_reclaim_is_due(c->thread.arena)) {
-            (void)eddy_reclaim_scan(&c->reclaim, SCAN_SLICE);
+            (void)eddy_scan_slice(&c->reclaim, SCAN_SLICE);
             if (c->reclaim.empty_count > 0) {
                 (void)tidy(c, ENOUGH); /* lists in which nothing is left */
             }
@@ -218,7 +219,7 @@ static void take_back(struct eddy_context *c) {
     (void)eddy_upkeep_backlog(c);
     if (free_extents(c) == 0) {
         c->reclaim.scan_at = 0;
-        while (eddy_reclaim_scan(&c->reclaim, SCAN_SLICE) == 0) {
+        while (eddy_scan_slice(&c->reclaim, SCAN_SLICE) == 0) {
         }
         eddy_grace_free(&c->reclaim.grace, true);
         for (unsigned part = 2; part <= 32 && free_extents(c) == 0; part *= 4) {
@@ -386,7 +387,7 @@ static int scan_all(struct eddy_context *c) {
         k->scan_at = 0;
         do {
             int tidied = k->empty_count > 0 ? tidy(c, ENOUGH) : 0;
-            r = tidied < 0 ? tidied : eddy_reclaim_scan(k, SCAN_SLICE);
+            r = tidied < 0 ? tidied : eddy_scan_slice(k, SCAN_SLICE);
         } while (r == 0);
         eddy_grace_free(&k->grace, true);
     } while (r > 0 && k->events + k->grace.freed_blocks != before && ++rounds < SCANS_MAX);

@@ -2,6 +2,7 @@
 #include "grace.h"
 
 #include "reclaim.h"
+#include "scan.h"
 #include "unit_support.h"
 
 #include <string.h>
@@ -154,7 +155,7 @@ Test(grace, who_gives_up_leaves_what_waits_to_others, .timeout = 10) {
     eddy_rcu_leave(&s.other.thread.span);
     struct eddy_reclaim heir;
     eddy_reclaim_init(&heir, &s.other.thread);
-    while (eddy_reclaim_scan(&heir, 10) == 0) {
+    while (eddy_scan_slice(&heir, 10) == 0) {
     }
     eddy_grace_free(&heir.grace, true);
     cr_assert_eq(state_of(&s), EDDY_FREE);
@@ -179,7 +180,7 @@ Test(grace, what_the_dead_had_retired_is_taken_over, .timeout = 10) {
     cr_assert_eq(eddy_maintain_sweep_dead(&s.m.thread), 1);
     cr_assert_eq(state_of(&s), EDDY_CONDEMNED);
     cr_assert(eddy_reclaim_is_due(s.arena));
-    while (eddy_reclaim_scan(&s.r, 10) == 0) {
+    while (eddy_scan_slice(&s.r, 10) == 0) {
     }
     eddy_grace_free(&s.r.grace, true);
     cr_assert_eq(state_of(&s), EDDY_FREE);

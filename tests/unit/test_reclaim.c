@@ -2,6 +2,7 @@
 #include "reclaim.h"
 
 #include "gone.h"
+#include "scan.h"
 #include "support/check.h"
 #include "support/sandbox.h"
 #include "unit_support.h"
@@ -173,7 +174,7 @@ Test(reclaim, a_scan_finds_what_was_left_and_says_so, .timeout = 30) {
     int got = 0;
     for (int i = 0; got == 0 && i < 1000; i++) {
         cr_assert(eddy_reclaim_is_due(a));
-        got = eddy_reclaim_scan(&r, 1);
+        got = eddy_scan_slice(&r, 1);
     }
     cr_assert_eq(got, 1);
     cr_assert_not(eddy_reclaim_is_due(a));

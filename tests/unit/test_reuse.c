@@ -1,6 +1,7 @@
 /* reuse: memory in its next use, and names that begin anew, met by who knew what was there before. */
 #include "reclaim.h"
 
+#include "scan.h"
 #include "support/check.h"
 #include "support/cr_must.h"
 #include "unit_support.h"
@@ -296,7 +297,7 @@ Test(reuse, who_is_stopped_holds_back_what_he_may_see_and_no_more, .timeout = 60
     cr_assert_geq(k.grace.freed_blocks, ROUNDS * EACH);
     eddy_rcu_leave(&stopped.thread.span);
     for (int i = 0; i < 4; i++) {
-        while (eddy_reclaim_scan(&k, 64) == 0) {
+        while (eddy_scan_slice(&k, 64) == 0) {
         }
         eddy_grace_free(&k.grace, true);
     }

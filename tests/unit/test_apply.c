@@ -217,7 +217,7 @@ Test(apply, entries_that_cannot_be_are_refused, .timeout = 20) {
         EDDY_REDO(EDDY_REDO_MAX, 1, s.arena->super->threads_off),
         EDDY_REDO(EDDY_REDO_SET, 1, s.arena->super->states_off),
         EDDY_REDO(EDDY_REDO_RUN, 64, good + 8 * EDDY_NAME_CELLS - 8), /* over the end */
-        EDDY_REDO(EDDY_REDO_RUN, 7, offsetof(struct eddy_shm_super, offsets_root)),
+        EDDY_REDO(EDDY_REDO_RUN, 9, offsetof(struct eddy_shm_super, offsets_root)),
         EDDY_REDO(EDDY_REDO_MAX, 1, offsetof(struct eddy_shm_super, floor) - 8),
         EDDY_REDO(EDDY_REDO_MAX, 1, offsetof(struct eddy_shm_super, cuts) + 8),
         EDDY_REDO(EDDY_REDO_MAX, 1, offsetof(struct eddy_shm_super, reclaimed)),

@@ -344,11 +344,11 @@ static inline bool is_near(struct eddy_plan *p, const struct eddy_trie_leaf *nea
 /* Remembers the leaf: at once, or, if it was made just now, when it is linked. */
 static void note_near(struct eddy_plan *p, struct eddy_trie_leaf *near,
                       const struct eddy_shm_node *leaf, bool private) {
-    struct eddy_plan_taken *last = &p->taken[p->taken_count - 1];
+    uint64_t off = off_of(p, leaf);
     if (!private) {
-        remember(p->thread->arena, near, off_of(p, leaf));
-    } else if (last->off == off_of(p, leaf)) {
-        last->near = near;
+        remember(p->thread->arena, near, off);
+    } else if (p->taken[p->taken_count - 1].off == off) {
+        p->taken[p->taken_count - 1].near = near;
     }
 }
 

@@ -622,7 +622,7 @@ int eddy_plan_replace(struct eddy_plan *p, eddy_word *root, uint64_t value, uint
 int eddy_plan_link(struct eddy_plan *p, eddy_word *cell, uint64_t in, uint64_t value,
                    uint64_t seq) {
     uint64_t old = eddy_view_load(&p->view, cell);
-    return link_cell(p, cell, is_private(p, in), old, value ? value : EDDY_TOMB(seq));
+    return link_cell(p, cell, eddy_plan_is_private(p, in), old, value ? value : EDDY_TOMB(seq));
 }
 
 /* The nodes on the way to a name, from the root's cell down. */

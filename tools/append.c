@@ -52,7 +52,8 @@ static bool take_event(const struct args *args, eddy_new_event *event) {
     event->type = args->type_count ? args->types[0] : eddy_str(NULL);
     event->id = eddy_str(args->value[OPT_ID]);
     event->metadata = eddy_str(args->value[OPT_METADATA]);
-    event->flags = args->given[OPT_TIME] ? EDDY_TIME_GIVEN : 0;
+    event->flags = (args->given[OPT_TIME] ? EDDY_TIME_GIVEN : 0) |
+                   (args->given[OPT_SHARD] ? EDDY_SHARD_GIVEN : 0);
     return cli_time(args, OPT_TIME, &event->time_ns) &&
            cli_u64(args, OPT_SHARD, 0, UINT64_MAX, &event->shard);
 }

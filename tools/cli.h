@@ -36,6 +36,7 @@ enum option_id {
     OPT_METADATA,
     OPT_TIME,
     OPT_SHARD,
+    OPT_AFTER_TIME,
     OPT_BATCH,
     OPT_PART,
     OPT_NO_PROGRESS,

@@ -104,7 +104,7 @@ static const struct option_def append_options[] = {
     {OPT_ID, 0, "id", "ID", NULL, "the event's id (default STREAM-VERSION)"},
     {OPT_METADATA, 'm', "metadata", "BYTES", NULL, "what goes with the data"},
     {OPT_TIME, 0, "time", "TIME", NULL, "when it happened (default: now)"},
-    {OPT_SHARD, 0, "shard", "N", NULL, "the event's shard (default 0)"},
+    {OPT_SHARD, 0, "shard", "N", NULL, "the shard that it is in (default: in none)"},
     {OPT_MUST_EXIST, 0, "must-exist", NULL, NULL, "fail if there is no store, rather than make it"},
     {OPT_OUTPUT, 'o', "output", "FORM", "text|json|jsonl", "text (default) or json"},
     OPTIONS_END,
@@ -123,6 +123,9 @@ static const struct option_def read_options[] = {
     {OPT_FROM, 0, "from", "TIME", NULL, "that happened at this time or later"},
     {OPT_TO, 0, "to", "TIME", NULL, "that happened at this time or earlier"},
     {OPT_SINCE, 0, "since", "TIME", NULL, "that were recorded since: RFC 3339, @seconds or -5m"},
+    {OPT_SHARD, 0, "shard", "N", NULL, "only events of this shard"},
+    {OPT_AFTER_TIME, 0, "after-time", "TIME", NULL,
+     "of a shard: what happened after it, in order of times"},
     {OPT_COUNT_LAST, 'n', "count", "N", NULL, "at most so many events"},
     {OPT_REVERSE, 'r', "reverse", NULL, NULL, "newest first"},
     {OPT_KNOWN, 0, "known", NULL, NULL, "fail with 3 if there is no such stream"},
@@ -136,6 +139,7 @@ static const char *const read_examples[] = {
     "eddy read user-1",
     "eddy read 'user-*' --type created --from -1h",
     "eddy read -o jsonl | gzip > all.jsonl.gz",
+    "eddy read --shard 9 --after-time -1h -n 100",
     NULL,
 };
 
@@ -159,6 +163,7 @@ static const struct option_def tail_options[] = {
      "begin behind this offset (0: with the first)"},
     {OPT_SINCE, 0, "since", "TIME", NULL, "begin with what was recorded since: RFC 3339 or -5m"},
     {OPT_TYPE, 't', "type", "TYPE", NULL, "only events of this type; may be given again"},
+    {OPT_SHARD, 0, "shard", "N", NULL, "only events of this shard"},
     {OPT_COUNT_STOP, 'c', "stop-after", "COUNT", NULL, "end after so many events"},
     {OPT_UNTIL_CAUGHT_UP, 'e', "until-caught-up", NULL, NULL,
      "end with what was last at the start"},
@@ -187,6 +192,17 @@ static const char *const streams_examples[] = {
     "eddy streams",
     "eddy streams 'user-*' -n 100",
     "eddy streams 'user-*' -n 100 --after user-99",
+    NULL,
+};
+
+static const struct option_def shards_options[] = {
+    {OPT_OUTPUT, 'o', "output", "FORM", "text|jsonl", "text (default) or jsonl"},
+    {OPT_UTC, 0, "utc", NULL, NULL, "show times in UTC rather than local"},
+    OPTIONS_END,
+};
+static const char *const shards_examples[] = {
+    "eddy shards",
+    "eddy shards orders -o jsonl",
     NULL,
 };
 
@@ -427,6 +443,8 @@ const struct command cli_commands[] = {
      tail_examples, run_tail},
     {"streams", "lists streams in byte order", "[STREAM|PREFIX*]", 0, 1, streams_options,
      streams_examples, run_streams},
+    {"shards", "lists the shards that have events", "[STORE]", 0, 1, shards_options,
+     shards_examples, run_shards},
     {"truncate", "removes the events of a stream up to a version", "STREAM VERSION", 2, 2,
      truncate_options, truncate_examples, run_truncate},
     {"delete", "removes streams with all their events", "STREAM|PREFIX*", 1, 1, delete_options,

@@ -17,6 +17,13 @@ int run_info(const struct args *args);
 int run_stats(const struct args *args);
 int run_check(const struct args *args);
 int run_streams(const struct args *args);
+/* shards.c */
+int run_shards(const struct args *args);
+/* Prints events of a shard behind a time, in the order of times. The first says what else may not be
+ * given with that. */
+bool shards_by_time_fits(const struct args *args);
+int shards_read_by_time(eddy_store *store, const struct args *args, uint64_t shard,
+                        int64_t after_ns, uint64_t limit);
 /* who.c */
 int run_who(const struct args *args);
 /* remove.c */

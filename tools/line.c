@@ -226,7 +226,7 @@ static bool get_time(struct cut *cut, eddy_new_event *event) {
     return why ? wrong(cut, ptr, "field \"time\": %s", why) : true;
 }
 
-static bool get_shard(struct cut *cut, uint64_t *shard) {
+static bool get_shard(struct cut *cut, eddy_new_event *event) {
     char *ptr = cut->values[SHARD].ptr;
     char text[24];
     if (!ptr) {
@@ -234,7 +234,8 @@ static bool get_shard(struct cut *cut, uint64_t *shard) {
     }
     size_t len = cut->values[SHARD].len;
     snprintf(text, sizeof text, "%.*s", len < sizeof text ? (int)len : 0, ptr);
-    if (!cli_parse_u64(text, UINT64_MAX, shard)) {
+    event->flags |= EDDY_SHARD_GIVEN;
+    if (!cli_parse_u64(text, UINT64_MAX, &event->shard)) {
         return wrong(cut, ptr, "the field \"shard\" is a whole number from 0 to 2^64-1");
     }
     return true;
@@ -283,7 +284,7 @@ bool line_parse(char *text, size_t len, struct line *line, struct line_fault *fa
     eddy_new_event *event = &line->event;
     if (!get_bytes(&cut, STREAM, false, &line->stream) ||
         !get_bytes(&cut, TYPE, false, &event->type) || !get_bytes(&cut, ID, false, &event->id) ||
-        !get_time(&cut, event) || !get_shard(&cut, &event->shard) ||
+        !get_time(&cut, event) || !get_shard(&cut, event) ||
         !get_bytes(&cut, METADATA, true, &event->metadata) ||
         !get_bytes(&cut, DATA, true, &event->data)) {
         return false;

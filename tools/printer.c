@@ -56,7 +56,7 @@ static void print_json(struct printer *printer, const eddy_event *event) {
     put_time(out, &printer->time, event->time_ns);
     OUT_LITERAL(out, ",\"recorded\":");
     put_time(out, &printer->recorded, event->recorded_ns);
-    if (event->shard) {
+    if (event->flags & EDDY_SHARD_GIVEN) {
         PUT_NUMBER(out, ",\"shard\":", event->shard);
     }
     printer_payload(out, ",\"metadata", event->metadata);

@@ -44,7 +44,12 @@ int run_read(const struct args *args) {
     eddy_store *store;
     eddy_select select;
     uint64_t limit = UINT64_MAX;
+    int64_t after_ns = 0;
     if (!reading_select(args, &select) || !cli_u64(args, OPT_COUNT_LAST, 0, UINT64_MAX, &limit)) {
+        return EXIT_USAGE;
+    }
+    if (args->given[OPT_AFTER_TIME] &&
+        (!shards_by_time_fits(args) || !cli_time(args, OPT_AFTER_TIME, &after_ns))) {
         return EXIT_USAGE;
     }
     if (args->given[OPT_REVERSE]) {
@@ -55,7 +60,10 @@ int run_read(const struct args *args) {
         return code;
     }
     select.limit = args->given[OPT_COUNT_LAST] ? limit : 0;
-    code = limit ? read_store(store, &select, args) : read_nothing(args);
+    code = args->given[OPT_AFTER_TIME]
+               ? shards_read_by_time(store, args, select.shard, after_ns, limit)
+           : limit ? read_store(store, &select, args)
+                   : read_nothing(args);
     eddy_close(store);
     return code;
 }

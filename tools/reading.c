@@ -46,10 +46,13 @@ bool reading_select(const struct args *args, eddy_select *select) {
     }
     select->types = args->types;
     select->type_count = args->type_count;
+    if (args->given[OPT_SHARD]) {
+        select->flags |= EDDY_SHARD;
+    }
     if (args->given[OPT_KNOWN]) {
         select->flags |= EDDY_KNOWN;
     }
-    return take_times(args, select) &&
+    return take_times(args, select) && cli_u64(args, OPT_SHARD, 0, UINT64_MAX, &select->shard) &&
            cli_u64(args, OPT_AFTER_OFFSET, 0, UINT64_MAX, &select->after_offset) &&
            cli_u64(args, OPT_TO_OFFSET, 1, UINT64_MAX, &select->to_offset);
 }

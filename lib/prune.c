@@ -113,7 +113,8 @@ static void prune(struct eddy_grace *g, const struct path *path, bool leaf_dead)
     for (unsigned i = path->depth; i-- > 1;) {
         struct eddy_shm_node *node = eddy_arena_raw(a, path->node[i]);
         bool dead = i + 1 == path->depth && leaf_dead;
-        if (!(dead || eddy_prune_all_gone(node, EDDY_TRIE_SLOTS)) || !eddy_prune_condemn(&node->block)) {
+        if (!(dead || eddy_prune_all_gone(node, EDDY_TRIE_SLOTS)) ||
+            !eddy_prune_condemn(&node->block)) {
             return;
         }
         unlink_cell(path->cell[i], path->node[i]);

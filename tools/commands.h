@@ -14,7 +14,6 @@ int run_help(const struct args *args);
 bool stores_make_options(const struct args *args, eddy_options *options);
 /* facts.c */
 int run_info(const struct args *args);
-int run_stats(const struct args *args);
 int run_check(const struct args *args);
 int run_streams(const struct args *args);
 /* shards.c */
@@ -24,6 +23,8 @@ int run_shards(const struct args *args);
 bool shards_by_time_fits(const struct args *args);
 int shards_read_by_time(eddy_store *store, const struct args *args, uint64_t shard,
                         int64_t after_ns, uint64_t limit);
+/* stats.c */
+int run_stats(const struct args *args);
 /* who.c */
 int run_who(const struct args *args);
 /* remove.c */

@@ -79,13 +79,13 @@ static inline bool find(struct eddy_plan *p, eddy_bytes name, struct direct *d) 
 
 /* The blocks, behind the cursor; the head of their part comes after them. */
 static inline bool write_blocks(struct eddy_thread *t, const eddy_new_event *events, size_t count,
-                                struct direct *d) {
+                                bool tagged, struct direct *d) {
     const struct eddy_cursor *c = &t->cursor;
     uint64_t size[EDDY_REDO_REFS_MAX];
     unsigned flags[EDDY_REDO_REFS_MAX];
     d->bytes = 0;
     for (size_t i = 0; i < count; i++) {
-        flags[i] = eddy_event_flags(&events[i]);
+        flags[i] = eddy_event_flags(&events[i], tagged);
         if (__builtin_expect((flags[i] & EDDY_EVENT_SHARD) != 0, 0)) {
             return false;
         }
@@ -336,14 +336,14 @@ static __attribute__((noinline)) void settle(struct eddy_plan *p, bool linked) {
 }
 
 static inline int append(struct eddy_plan *p, eddy_bytes stream, int64_t expected,
-                         const eddy_new_event *events, size_t count, int64_t now_ns,
+                         const eddy_new_event *events, size_t count, bool tagged, int64_t now_ns,
                          eddy_result *result) {
     struct eddy_thread *t = p->thread;
     struct direct d;
     int r = 0;
     d.planned = false;
     eddy_rcu_enter(&t->span);
-    if (find(p, stream, &d) && write_blocks(t, events, count, &d)) {
+    if (find(p, stream, &d) && write_blocks(t, events, count, tagged, &d)) {
         uint64_t end = t->cursor.fill + d.bytes + eddy_event_head_size(1);
         r = commit(p, &d, expected, count, now_ns, result);
         if (r == 1) {
@@ -362,13 +362,14 @@ static inline int append(struct eddy_plan *p, eddy_bytes stream, int64_t expecte
 }
 
 int eddy_append_direct(struct eddy_plan *p, eddy_bytes stream, int64_t expected,
-                       const eddy_new_event *events, size_t count, int64_t now_ns,
+                       const eddy_new_event *events, size_t count, bool tagged, int64_t now_ns,
                        eddy_result *result) {
     return count == 0 || count > EDDY_REDO_REFS_MAX
                ? 0
-               : append(p, stream, expected, events, count, now_ns, result);
+               : append(p, stream, expected, events, count, tagged, now_ns, result);
 }
 
+/* 0; 1: fine, and some events have tags; or an error. */
 static inline int check_append(eddy_bytes stream, int64_t expected, const eddy_new_event *events,
                                size_t count) {
     if (__builtin_expect(stream.len - 1 >= EDDY_STREAM_MAX || !stream.ptr ||
@@ -376,13 +377,15 @@ static inline int check_append(eddy_bytes stream, int64_t expected, const eddy_n
                          0)) {
         return eddy_tx_refuse_append(stream, expected, count);
     }
+    int tagged = 0;
     for (size_t i = 0; i < count; i++) {
         int r = eddy_tx_check_event(&events[i], true);
         if (r < 0) {
             return r;
         }
+        tagged |= r;
     }
-    return 0;
+    return tagged;
 }
 
 /* One event is the most common: everything in one function, without loops over events. */
@@ -402,8 +405,10 @@ __attribute__((flatten)) int eddy_append(eddy_store *store, eddy_bytes stream, i
     }
     int64_t began = eddy_told_began(store);
     int64_t now = eddy_store_now(store);
-    r = count == 1 ? append(&c->plan, stream, expected, events, 1, now, result)
-                   : eddy_append_direct(&c->plan, stream, expected, events, count, now, result);
+    const bool tagged = r != 0;
+    r = count == 1 && !tagged
+            ? append(&c->plan, stream, expected, events, 1, false, now, result)
+            : eddy_append_direct(&c->plan, stream, expected, events, count, tagged, now, result);
     if (__builtin_expect(r == 0, 0)) {
         r = eddy_tx_append_batch(c, eddy_mem(NULL, 0), stream, expected, events, count, now,
                                  result);

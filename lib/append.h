@@ -10,9 +10,9 @@
 
 /* 1: appended, *result says where. 0: not in this way (a new stream, another extent, an expectation
  * that does not hold): nothing has happened, eddy_commit() decides. Or EDDY_ECORRUPT.
- */
+ * tagged: some of the events may have tags. */
 int eddy_append_direct(struct eddy_plan *plan, eddy_bytes stream, int64_t expected,
-                       const eddy_new_event *events, size_t count, int64_t now_ns,
+                       const eddy_new_event *events, size_t count, bool tagged, int64_t now_ns,
                        eddy_result *result);
 
 #endif

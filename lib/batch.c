@@ -490,8 +490,9 @@ static size_t at_most(const struct eddy_batch *b, size_t count) {
 
 /* Writes events into the open part for as long as they fit. Returns how many. Its numbers are in
  * variables meanwhile, since each store to the block might be one to them. */
-static size_t fill_part(struct eddy_batch *b, struct eddy_thread *t, uint32_t stream,
-                        const eddy_new_event *events, size_t count, void **data) {
+static inline __attribute__((always_inline)) size_t
+fill_part(struct eddy_batch *b, struct eddy_thread *t, uint32_t stream,
+          const eddy_new_event *events, size_t count, bool tagged, void **data) {
     struct eddy_batch_stream *s = &b->streams.at[stream];
     struct eddy_batch_part *part = &b->parts.at[b->parts.count - 1];
     struct eddy_batch_piece *p = last_piece(b);
@@ -509,12 +510,12 @@ static size_t fill_part(struct eddy_batch *b, struct eddy_thread *t, uint32_t st
     uint32_t sharded = 0;
     uint32_t n = 0;
     for (; n < most; n++) {
-        uint64_t size = eddy_event_size(&events[n]);
+        uint64_t size = eddy_event_size(&events[n], tagged);
         if (size > limit - end) {
             break;
         }
         eddy_at_fetch_write(base + end + AHEAD); /* the processor does not do so across a page */
-        at = eddy_event_write(base + end, &events[n], size, (uint16_t)(index + n), part_at,
+        at = eddy_event_write(base + end, &events[n], tagged, size, (uint16_t)(index + n), part_at,
                               (uint16_t)(step + n));
         note[n] = (struct eddy_batch_event){
             .off = piece + end, .bytes = size, .stream = stream, .k = k + n};
@@ -536,16 +537,17 @@ static size_t fill_part(struct eddy_batch *b, struct eddy_thread *t, uint32_t st
 }
 
 int eddy_batch_append(struct eddy_batch *b, struct eddy_thread *t, uint32_t stream,
-                      const eddy_new_event *events, size_t count, void **data) {
+                      const eddy_new_event *events, size_t count, bool tagged, void **data) {
     for (size_t i = 0; i < count;) {
         if (!ROOM(b->events)) {
             return no_memory();
         }
-        int r = make_room(b, t, stream, eddy_event_size(&events[i]));
+        int r = make_room(b, t, stream, eddy_event_size(&events[i], tagged));
         if (r < 0) {
             return r;
         }
-        i += fill_part(b, t, stream, &events[i], count - i, data);
+        i += tagged ? fill_part(b, t, stream, &events[i], count - i, true, data)
+                    : fill_part(b, t, stream, &events[i], count - i, false, data);
     }
     return 0;
 }

@@ -185,9 +185,10 @@ int eddy_batch_expect_none(struct eddy_batch *batch, struct eddy_arena *arena,
 int eddy_batch_key(struct eddy_batch *batch, eddy_bytes key);
 int eddy_batch_cut(struct eddy_batch *batch, uint32_t stream, uint32_t kind, uint64_t version);
 int eddy_batch_empty_list(struct eddy_batch *batch, const unsigned char *key);
-/* Adds events; *data (if not NULL) is where the last one's data is to be, if it has no pointer. */
+/* Adds events, of which some may have tags if they are `tagged`; *data (if not NULL) is where the last
+ * one's data is to be, if it has no pointer. */
 int eddy_batch_append(struct eddy_batch *batch, struct eddy_thread *thread, uint32_t stream,
-                      const eddy_new_event *events, size_t count, void **data);
+                      const eddy_new_event *events, size_t count, bool tagged, void **data);
 /* Places the head of the last part: after this nothing is added. */
 int eddy_batch_close(struct eddy_batch *batch, struct eddy_thread *thread);
 /* Writes the heads: where the events are in the order of all. */

@@ -65,6 +65,9 @@ static void check_event(struct check *k, uint64_t offset, const eddy_word *slot,
         eddy_word *version = NULL;
         k->events++;
         k->bytes += more.bytes;
+        if (!eddy_event_tags_whole(raw.tags, raw.tag_count)) {
+            report(k, "event", "offset %llu has tags that make no sense", o);
+        }
         int got = d ? eddy_stream_slot(v, d, raw.version ? raw.version : 1, NULL, &version) : -1;
         if (!d) {
             report(k, "event", "offset %llu names no stream", o);

@@ -5,6 +5,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "event.h"
 #include "layout.h"
 
 enum { NUMBER_BITS = 62 }; /* beyond that it is no number of anything */
@@ -99,7 +100,18 @@ static bool event_can_be(const struct reading *r, const struct eddy_dump_event *
            e->tx_count <= EDDY_TX_EVENTS_MAX && e->tx_offset >= 1 && e->tx_offset <= e->offset &&
            e->offset - e->tx_offset < e->tx_count &&
            (e->flags & ~(uint32_t)EDDY_EVENT_FLAGS) == 0 && e->type_len <= EDDY_TYPE_MAX &&
-           e->id_len <= EDDY_ID_MAX && (uint64_t)e->data_len + e->meta_len <= EDDY_EVENT_MAX;
+           e->id_len <= EDDY_ID_MAX && (uint64_t)e->data_len + e->meta_len <= EDDY_EVENT_MAX &&
+           e->tags_len <= 1 + EDDY_TAGS_MAX * (1 + EDDY_TAG_MAX);
+}
+
+/* Are the tags what the flags and their number say? */
+static bool tags_can_be(const struct eddy_dump_event *e, const unsigned char *behind) {
+    const unsigned char *tags = behind + e->data_len + e->meta_len + e->type_len + e->id_len;
+    if (e->tags_len == 0) {
+        return (e->flags & EDDY_EVENT_TAGS) == 0;
+    }
+    return (e->flags & EDDY_EVENT_TAGS) && *tags > 0 &&
+           eddy_event_tags_whole(eddy_mem(tags + 1, e->tags_len - 1), *tags);
 }
 
 static int read_event(struct reading *r) {
@@ -111,8 +123,12 @@ static int read_event(struct reading *r) {
     if (!event_can_be(r, &e)) {
         return wrong(r, "an event that cannot be");
     }
-    if (!rest(r, sizeof e, (uint64_t)e.data_len + e.meta_len + e.type_len + e.id_len, &behind)) {
+    uint64_t body = (uint64_t)e.data_len + e.meta_len + e.type_len + e.id_len + e.tags_len;
+    if (!rest(r, sizeof e, body, &behind)) {
         return wrong(r, "an event is cut short");
+    }
+    if (!tags_can_be(&e, behind)) {
+        return wrong(r, "an event with tags that cannot be");
     }
     r->last = e.offset;
     r->end.events++;

@@ -82,8 +82,8 @@ struct eddy_dump_event {
     uint16_t type_len;
     uint16_t id_len;
     uint32_t flags; /* EDDY_EVENT_... of layout.h: which of time and shard were given */
-    uint32_t zero;
-    /* data, metadata, type, id */
+    uint32_t tags_len;
+    /* data, metadata, type, id, tags: their number (u8), and of each its length (u8) and its bytes */
 };
 static_assert(sizeof(struct eddy_dump_event) == 80, "event");
 

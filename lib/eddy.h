@@ -235,6 +235,8 @@ EDDY_API int eddy_list(const char *dir, int (*fn)(void *arg, const eddy_found *f
 #define EDDY_STREAM_MAX 255u /* bytes in a stream's name, at least 1 */
 #define EDDY_TYPE_MAX 1024u  /* bytes in a type */
 #define EDDY_ID_MAX 1024u    /* bytes in an id */
+#define EDDY_TAG_MAX 255u    /* bytes in a tag, at least 1 */
+#define EDDY_TAGS_MAX 64u    /* tags of an event */
 #define EDDY_TX_EVENTS_MAX 65536u
 #define EDDY_EVENT_MAX (UINT64_C(1) << 30) /* bytes of data and metadata in an event */
 
@@ -247,10 +249,12 @@ typedef struct eddy_new_event {
     eddy_bytes id; /* none: reads back as "<stream>-<version>" */
     eddy_bytes data;
     eddy_bytes metadata;
-    int64_t time_ns;   /* when it happened; 0 (without EDDY_TIME_GIVEN): the time of recording */
-    uint64_t shard;    /* the shard that it is in; 0 (without EDDY_SHARD_GIVEN): it is in none */
-    uint32_t flags;    /* EDDY_TIME_GIVEN, EDDY_SHARD_GIVEN */
-    uint32_t reserved; /* must be 0 */
+    int64_t time_ns;    /* when it happened; 0 (without EDDY_TIME_GIVEN): the time of recording */
+    uint64_t shard;     /* the shard that it is in; 0 (without EDDY_SHARD_GIVEN): it is in none */
+    uint32_t flags;     /* EDDY_TIME_GIVEN, EDDY_SHARD_GIVEN */
+    uint32_t tag_count; /* at most EDDY_TAGS_MAX */
+    const eddy_bytes *tags; /* what it can be selected by: any bytes, 1 to EDDY_TAG_MAX each. They
+                               read back in this order, as often as they are given */
 } eddy_new_event;
 
 /* What a commit did, or why it did not. Valid as long as its caller keeps it. */
@@ -305,8 +309,8 @@ EDDY_API int eddy_tx_expect(eddy_tx *tx, eddy_bytes stream, int64_t expected);
 
 /* Adds the condition that no event that is there before the transaction, and has an offset beyond
  * `since`, matches a select: so that who has read up to `since` and found nothing to forbid it can
- * commit only if that is still so. Of the select only stream, prefix, types and EDDY_SHARD count (all others must be
- * 0: EDDY_EINVAL); NULL: any event at all. What matters is kept; any number of them, each the index of
+ * commit only if that is still so. Of the select only stream, prefix, types, tags and EDDY_SHARD count
+ * (all others must be 0: EDDY_EINVAL); NULL: any event at all. What matters is kept; any number of them, each the index of
  * its own in the order of all conditions.
  * Events that were removed do not match. But if events beyond a since that is not 0 were dropped from
  * the oldest on, it cannot be known, and the condition fails.
@@ -635,17 +639,34 @@ typedef struct eddy_event {
     uint64_t shard;
     uint64_t tx_offset; /* offset of the first event of its transaction */
     uint32_t tx_count;  /* events in its transaction: tx_offset ... tx_offset + tx_count - 1 */
-    uint32_t flags; /* EDDY_TIME_GIVEN, EDDY_SHARD_GIVEN: it came with a time, it is in a shard */
+    uint32_t flags;  /* EDDY_TIME_GIVEN, EDDY_SHARD_GIVEN: it came with a time, it is in a shard */
+    eddy_bytes tags; /* of all its tags: before each a byte with its length; see eddy_tag() */
+    uint32_t tag_count;
+    uint32_t reserved;
 } eddy_event;
+
+/* The k-th tag (from 0) of an event that was read; no bytes if it has no such tag. It lives as long as
+ * the event's other bytes do. */
+EDDY_API eddy_bytes eddy_tag(const eddy_event *event, uint32_t k);
 
 #define EDDY_FOLLOW 0x1u   /* go on with events that are yet to come */
 #define EDDY_BACKWARD 0x2u /* from the last to the first; not with EDDY_FOLLOW */
 #define EDDY_BORROW 0x4u   /* give data and metadata in place, without a copy; not when read-only */
 #define EDDY_KNOWN 0x8u    /* EDDY_ENOENT if the stream does not exist, rather than nothing */
+#define EDDY_BY_TIME 0x10u /* in order of the events' own times, see below */
 #define EDDY_SHARD 0x20u   /* of one shard only */
+#define EDDY_FROM_GIVEN 0x40u /* from_time_ns counts although it is 0 */
+#define EDDY_TO_GIVEN 0x80u   /* to_time_ns counts although it is 0 */
 
-/* Which events. Zero in every field: all of them. A bound says whether it is exclusive (after) or
- * inclusive (from, to). All that is given must hold. */
+/* Which events. Zero in every field: all of them. A bound says whether it is exclusive (after, before)
+ * or inclusive (from, to). All that is given must hold.
+ *
+ * EDDY_BY_TIME: in order of the events' own times, those of the same time in order of their offsets; with
+ * EDDY_BACKWARD all of that in reverse. What matches is settled at the first eddy_reader_next(), which
+ * looks at all that the bounds of offsets, versions and times of recording let pass; of each event that
+ * matches it keeps 16 bytes in this process, with a limit of no more than that many. What is removed
+ * before it is read is told by EDDY_ELAPPED, with the lowest and the highest of its offsets. Not with
+ * EDDY_FOLLOW, nor with EDDY_BORROW. */
 typedef struct eddy_select {
     uint32_t size; /* sizeof(eddy_select) */
     uint32_t flags;
@@ -653,22 +674,24 @@ typedef struct eddy_select {
     eddy_bytes prefix;       /* of streams whose names begin so */
     const eddy_bytes *types; /* of one of these types, if type_count > 0 */
     size_t type_count;
-    uint64_t after_offset;  /* exclusive */
-    uint64_t to_offset;     /* inclusive; 0: no bound */
-    uint64_t after_version; /* exclusive; with stream only */
-    uint64_t to_version;    /* inclusive; 0: no bound; with stream only */
-    int64_t from_time_ns;   /* event time, inclusive; 0: no bound */
-    int64_t to_time_ns;
+    uint64_t after_offset;    /* exclusive */
+    uint64_t to_offset;       /* inclusive; 0: no bound */
+    uint64_t after_version;   /* exclusive; with stream only */
+    uint64_t to_version;      /* inclusive; 0: no bound; with stream only */
+    int64_t from_time_ns;     /* event time, inclusive; 0: no bound, but for EDDY_FROM_GIVEN */
+    int64_t to_time_ns;       /* the same; EDDY_TO_GIVEN */
     int64_t from_recorded_ns; /* time of recording, inclusive; 0: no bound */
     int64_t to_recorded_ns;
     uint64_t limit;          /* at most so many events; 0: no limit */
     uint64_t before_offset;  /* exclusive; 0: no bound; with to_offset the lower of both counts */
     uint64_t before_version; /* exclusive; 0: no bound; with stream only */
     uint64_t shard;          /* with EDDY_SHARD: events that are in this shard */
+    const eddy_bytes *tags;  /* that have all of these tags, at most EDDY_TAGS_MAX */
+    size_t tag_count;
 } eddy_select;
 
 #define EDDY_SELECT_INIT                                                                           \
-    { sizeof(eddy_select), 0, {0, 0}, {0, 0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    { sizeof(eddy_select), 0, {0, 0}, {0, 0}, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 typedef struct eddy_reader eddy_reader;
 
@@ -682,7 +705,7 @@ typedef struct eddy_reader eddy_reader;
 EDDY_API int eddy_reader_open(eddy_store *store, const eddy_select *select, eddy_reader **out);
 
 /* The next event: EDDY_EVENT, EDDY_END, EDDY_CAUGHT_UP, or an error. Events come in order of their
- * offsets (backward: in reverse), each exactly once. event's bytes are valid until the reader's
+ * offsets (backward: in reverse; or see EDDY_BY_TIME), each exactly once. event's bytes are valid until the reader's
  * next call. Never blocks.
  * Errors: EDDY_ELAPPED (once; the next call goes on behind the gap, see eddy_reader_position()),
  * EDDY_ECLOSED, EDDY_ECORRUPT, EDDY_EAGAIN, EDDY_ENOMEM. */
@@ -714,7 +737,8 @@ typedef struct eddy_position {
     uint64_t offset;      /* offset of the last event given; before the first one: where it began,
                              after_offset (backward: 0) */
     uint64_t version;     /* its version; before the first one: after_version (backward: 0) */
-    uint64_t looked_at;   /* all matching events up to this offset have been given: a checkpoint */
+    uint64_t looked_at;   /* all matching events up to this offset have been given: a checkpoint. By
+                             time: where it began, until the last of all has been given */
     uint64_t head;        /* the store's last offset, now */
     uint64_t lapped_from; /* first and last offset (of a stream: version) that were gone, with */
     uint64_t lapped_to;   /* the last EDDY_ELAPPED */

@@ -32,9 +32,21 @@ static inline bool eddy_event_in_shard(const eddy_new_event *e) {
 static_assert(EDDY_TIME_GIVEN == EDDY_EVENT_TIME && EDDY_SHARD_GIVEN == EDDY_EVENT_SHARD,
               "flags in the block are those of the interface");
 
-static inline unsigned eddy_event_flags(const eddy_new_event *e) {
+/* Are these tags that an event may have? 0, or EDDY_EINVAL. */
+int eddy_event_check_tags(const eddy_bytes *tags, size_t count);
+/* The tags in a block: how many bytes; writing them; and finding them behind what comes before. */
+uint64_t eddy_event_tags_size(const eddy_new_event *event);
+void eddy_event_put_tags(unsigned char *to, const eddy_new_event *event);
+void eddy_event_parse_tags(const unsigned char *p, uint64_t rest, eddy_event *out);
+/* Are these bytes exactly so many tags? */
+bool eddy_event_tags_whole(eddy_bytes tags, uint32_t count);
+
+/* `tagged` is false, as a constant, where it is known that no event has tags: then nothing in writing it
+ * asks for them. */
+static inline unsigned eddy_event_flags(const eddy_new_event *e, bool tagged) {
     return ((e->time_ns != 0 || (e->flags & EDDY_TIME_GIVEN)) ? EDDY_EVENT_TIME : 0u) |
-           (eddy_event_in_shard(e) ? EDDY_EVENT_SHARD : 0u);
+           (eddy_event_in_shard(e) ? EDDY_EVENT_SHARD : 0u) |
+           (tagged && e->tag_count != 0 ? EDDY_EVENT_TAGS : 0u);
 }
 
 static inline uint64_t eddy_event_fixed_size(unsigned flags) {
@@ -46,11 +58,14 @@ static inline uint64_t eddy_event_fixed_size(unsigned flags) {
 static inline uint64_t eddy_event_size_of(const eddy_new_event *e, unsigned flags) {
     uint64_t bytes =
         eddy_event_fixed_size(flags) + e->data.len + e->metadata.len + e->type.len + e->id.len;
+    if (flags & EDDY_EVENT_TAGS) {
+        bytes += eddy_event_tags_size(e);
+    }
     return (bytes + 7) & ~UINT64_C(7);
 }
 
-static inline uint64_t eddy_event_size(const eddy_new_event *e) {
-    return eddy_event_size_of(e, eddy_event_flags(e));
+static inline uint64_t eddy_event_size(const eddy_new_event *e, bool tagged) {
+    return eddy_event_size_of(e, eddy_event_flags(e, tagged));
 }
 
 /* The bytes at b, which are no more than few. */
@@ -94,7 +109,10 @@ static inline void *eddy_event_write_flagged(void *at, const eddy_new_event *e, 
     if (e->metadata.len | e->type.len | e->id.len) {
         p = eddy_event_put(p, e->metadata);
         p = eddy_event_put(p, e->type);
-        (void)eddy_event_put(p, e->id);
+        p = eddy_event_put(p, e->id);
+    }
+    if (flags & EDDY_EVENT_TAGS) {
+        eddy_event_put_tags(p, e);
     }
     if (e->data.ptr) {
         eddy_copy_in(data, e->data.ptr, e->data.len);
@@ -102,9 +120,9 @@ static inline void *eddy_event_write_flagged(void *at, const eddy_new_event *e, 
     return data;
 }
 
-static inline void *eddy_event_write(void *at, const eddy_new_event *e, uint64_t size,
+static inline void *eddy_event_write(void *at, const eddy_new_event *e, bool tagged, uint64_t size,
                                      uint16_t index, uint16_t stream, uint16_t step) {
-    return eddy_event_write_flagged(at, e, eddy_event_flags(e), size, index, stream, step);
+    return eddy_event_write_flagged(at, e, eddy_event_flags(e, tagged), size, index, stream, step);
 }
 
 /* Says where the part's head is, in bytes from the start of the extent. */
@@ -141,16 +159,23 @@ static inline bool eddy_event_plausible(const struct eddy_shm_event *h, uint64_t
     uint64_t need = eddy_event_fixed_size(h->flags) + (uint64_t)h->data_len + h->meta_len +
                     h->type_len + h->id_len;
     uint64_t bytes = (uint64_t)h->size8 * 8;
-    return h->kind == EDDY_BLOCK_EVENT && h->flags <= EDDY_EVENT_FLAGS &&
-           bytes == ((need + 7) & ~UINT64_C(7)) && bytes <= size - within;
+    if (__builtin_expect(h->flags >= EDDY_EVENT_TAGS, 0)) {
+        /* They have the rest of it. */
+        need = h->flags <= EDDY_EVENT_FLAGS && need < bytes ? bytes : UINT64_MAX / 2;
+    }
+    return h->kind == EDDY_BLOCK_EVENT && bytes == ((need + 7) & ~UINT64_C(7)) &&
+           bytes <= size - within;
 }
 
-/* Fills in what the block says; p is behind its fixed header, in a copy or in place. */
-static inline void eddy_event_parse(const struct eddy_shm_event *h, const unsigned char *p,
+/* Fills in what the block says; body is behind its fixed header, in a copy or in place. */
+static inline void eddy_event_parse(const struct eddy_shm_event *h, const unsigned char *body,
                                     eddy_event *out) {
+    const unsigned char *p = body;
     out->time_ns = out->recorded_ns;
     out->shard = 0;
     out->flags = h->flags & EDDY_EVENT_GIVEN;
+    out->tag_count = 0;
+    out->tags = eddy_mem(NULL, 0);
     if (h->flags & EDDY_EVENT_TIME) {
         eddy_copy_out(&out->time_ns, p, 8);
         p += 8;
@@ -166,6 +191,10 @@ static inline void eddy_event_parse(const struct eddy_shm_event *h, const unsign
     out->type = eddy_mem(p, h->type_len);
     p += h->type_len;
     out->id = eddy_mem(p, h->id_len);
+    if (__builtin_expect(h->flags >= EDDY_EVENT_TAGS, 0)) {
+        p += h->id_len;
+        eddy_event_parse_tags(p, (uint64_t)h->size8 * 8 - sizeof *h - (uint64_t)(p - body), out);
+    }
 }
 
 /* The fixed header of the block. */

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bytime.h"
 #include "error.h"
 #include "maintain.h"
 #include "match.h"
@@ -113,6 +114,11 @@ static int check_select(const struct eddy_store *store, const eddy_select *s) {
     if ((s->flags & EDDY_FOLLOW) && (s->flags & EDDY_BACKWARD)) {
         return eddy_error_set(EDDY_EINVAL, "a select cannot both follow and go backward");
     }
+    if ((s->flags & EDDY_BY_TIME) && (s->flags & (EDDY_FOLLOW | EDDY_BORROW))) {
+        return eddy_error_set(EDDY_EINVAL,
+                              "a select by time can neither follow nor borrow: what is "
+                              "yet to come may have happened before");
+    }
     if ((s->flags & EDDY_BORROW) && store->arena.read_only) {
         return eddy_error_set(EDDY_EREADONLY, "a read-only handle cannot borrow events, since it "
                                               "cannot pin them");
@@ -145,8 +151,10 @@ int eddy_reader_init(struct eddy_reader *r, struct eddy_store *store, const eddy
     r->store = store;
     r->life = store->life;
     r->slot = UINT32_MAX;
-    int got = eddy_match_take(
-        given, EDDY_FOLLOW | EDDY_BACKWARD | EDDY_BORROW | EDDY_KNOWN | EDDY_SHARD, &select);
+    int got = eddy_match_take(given,
+                              EDDY_FOLLOW | EDDY_BACKWARD | EDDY_BORROW | EDDY_KNOWN | EDDY_SHARD |
+                                  EDDY_BY_TIME | EDDY_FROM_GIVEN | EDDY_TO_GIVEN,
+                              &select);
     got = got < 0 ? got : check_select(store, &select);
     if (got == 0) {
         r->bytes = eddy_match_keep(&select);
@@ -161,10 +169,11 @@ int eddy_reader_init(struct eddy_reader *r, struct eddy_store *store, const eddy
     r->indexed = select.stream.len > 0 || r->listed;
     r->by_offset = !r->indexed && !(select.flags & EDDY_BACKWARD) && !store->arena.read_only;
     r->borrow = (select.flags & EDDY_BORROW) != 0;
-    r->filters = select.prefix.len > 0 || select.type_count > 0 || select.after_offset ||
-                 select.to_offset || select.before_offset || select.from_time_ns ||
-                 select.to_time_ns || select.from_recorded_ns || select.to_recorded_ns ||
-                 select.limit || (select.flags & EDDY_SHARD);
+    r->filters = select.prefix.len > 0 || select.type_count > 0 || select.tag_count > 0 ||
+                 select.after_offset || select.to_offset || select.before_offset ||
+                 select.from_time_ns || select.to_time_ns || select.from_recorded_ns ||
+                 select.to_recorded_ns || select.limit ||
+                 (select.flags & (EDDY_SHARD | EDDY_FROM_GIVEN | EDDY_TO_GIVEN));
     if (got == 0 && select.stream.len > 0) {
         r->hash = eddy_stream_hash(&store->arena, select.stream);
         r->group = eddy_wait_group_of(r->hash);
@@ -176,7 +185,7 @@ int eddy_reader_init(struct eddy_reader *r, struct eddy_store *store, const eddy
     if (got == 0 && needs_slot(r)) {
         got = take_slot(r, &store->member);
     }
-    return got;
+    return got == 0 && (select.flags & EDDY_BY_TIME) ? eddy_bytime_init(r) : got;
 }
 
 void eddy_reader_fini(struct eddy_reader *r) {
@@ -190,6 +199,7 @@ void eddy_reader_fini(struct eddy_reader *r) {
             eddy_thread_count(&r->last->thread, EDDY_COUNT_READ, r->given - r->counted);
         }
     }
+    eddy_bytime_fini(r);
     free(r->bytes);
     free(r->buffer.bytes);
     free(r->more.bytes);
@@ -211,7 +221,7 @@ int eddy_reader_open(eddy_store *store, const eddy_select *select, eddy_reader *
     got = eddy_reader_init(r, store, select);
     if (got == 0 && (r->select.flags & EDDY_KNOWN)) {
         eddy_stream_facts facts = {.size = sizeof facts};
-        got = eddy_stream_info(store, r->select.stream, &facts);
+        got = eddy_stream_info(store, select->stream, &facts);
     }
     if (got < 0) {
         eddy_reader_fini(r);

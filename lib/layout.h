@@ -688,10 +688,11 @@ enum { EDDY_LIMITS_CLASS = 2 };
  *          18  index     in the part (u16)
  *          20  stream    which of the head's (u16)   22 step  versions after the head's (u16)
  *          24  type_len  (u16)        26 id_len (u16)   28 (zero)
- *          32  [time_ns] [shard]     as the flags say; then data, metadata, type, id
+ *          32  [time_ns] [shard]     as the flags say; then data, metadata, type, id, and
+ *              [tags]: their number (u8), and of each its length (u8) and its bytes
  */
 enum { EDDY_BLOCK_HEAD = 0x4845, EDDY_BLOCK_EVENT = 0x4556 };
-enum { EDDY_EVENT_TIME = 1, EDDY_EVENT_SHARD = 2, EDDY_EVENT_FLAGS = 3 };
+enum { EDDY_EVENT_TIME = 1, EDDY_EVENT_SHARD = 2, EDDY_EVENT_TAGS = 4, EDDY_EVENT_FLAGS = 7 };
 struct eddy_shm_part {
     uint64_t stream;
     uint64_t version;

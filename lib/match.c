@@ -5,6 +5,7 @@
 #include <stdlib.h>
 
 #include "error.h"
+#include "event.h"
 
 enum { TYPES_MAX = 4096 };
 
@@ -29,7 +30,7 @@ static int check(const eddy_select *s, uint32_t flags) {
             return eddy_error_set(EDDY_EINVAL, "a type of a select is too long, or has no bytes");
         }
     }
-    return 0;
+    return eddy_event_check_tags(s->tags, s->tag_count);
 }
 
 int eddy_match_take(const eddy_select *given, uint32_t flags, eddy_select *select) {
@@ -56,23 +57,35 @@ static eddy_bytes keep(unsigned char **at, eddy_bytes b) {
     return kept;
 }
 
-void *eddy_match_keep(eddy_select *s) {
-    size_t types = s->type_count * sizeof(eddy_bytes);
-    size_t need = types + s->stream.len + s->prefix.len + 1;
-    for (size_t i = 0; i < s->type_count; i++) {
-        need += s->types[i].len;
+static size_t bytes_of(const eddy_bytes *list, size_t count) {
+    size_t bytes = 0;
+    for (size_t i = 0; i < count; i++) {
+        bytes += list[i].len;
     }
+    return bytes;
+}
+
+static void keep_list(unsigned char **at, eddy_bytes *kept, const eddy_bytes *list, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        kept[i] = keep(at, list[i]);
+    }
+}
+
+void *eddy_match_keep(eddy_select *s) {
+    size_t lists = (s->type_count + s->tag_count) * sizeof(eddy_bytes);
+    size_t need = lists + s->stream.len + s->prefix.len + 1;
+    need += bytes_of(s->types, s->type_count) + bytes_of(s->tags, s->tag_count);
     unsigned char *bytes = malloc(need);
     if (!bytes) {
         (void)eddy_error_set(EDDY_ENOMEM, "no memory for a select");
         return NULL;
     }
     eddy_bytes *kept = (eddy_bytes *)(void *)bytes;
-    unsigned char *at = bytes + types;
-    for (size_t i = 0; i < s->type_count; i++) {
-        kept[i] = keep(&at, s->types[i]);
-    }
+    unsigned char *at = bytes + lists;
+    keep_list(&at, kept, s->types, s->type_count);
+    keep_list(&at, kept + s->type_count, s->tags, s->tag_count);
     s->types = kept;
+    s->tags = kept + s->type_count;
     s->stream = keep(&at, s->stream);
     s->prefix = keep(&at, s->prefix);
     return bytes;

@@ -26,6 +26,36 @@ static inline bool eddy_match_type(const eddy_select *s, eddy_bytes type) {
     return s->type_count == 0;
 }
 
+/* Has an event this tag? Bytes that are no whole tags are none: a borrowed event may be overwritten. */
+static inline bool eddy_match_tag(eddy_bytes tags, eddy_bytes tag) {
+    const unsigned char *p = tags.ptr;
+    const unsigned char *end = p + tags.len;
+    for (; p < end && (size_t)(end - p) > *p; p += 1 + *p) {
+        if (eddy_match_same(eddy_mem(p + 1, *p), tag)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static inline bool eddy_match_tags(const eddy_select *s, eddy_bytes tags) {
+    for (size_t i = 0; i < s->tag_count; i++) {
+        if (!eddy_match_tag(tags, s->tags[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Is there such a bound? */
+static inline bool eddy_match_from(const eddy_select *s) {
+    return s->from_time_ns || (s->flags & EDDY_FROM_GIVEN);
+}
+
+static inline bool eddy_match_to(const eddy_select *s) {
+    return s->to_time_ns || (s->flags & EDDY_TO_GIVEN);
+}
+
 enum eddy_match { EDDY_MATCH, EDDY_SKIP, EDDY_PAST };
 
 /* Does the event match; if not, can a later one? */
@@ -41,12 +71,12 @@ static inline enum eddy_match eddy_match(const eddy_select *s, const eddy_event 
         (s->from_recorded_ns && e->recorded_ns < s->from_recorded_ns)) {
         return back ? EDDY_PAST : EDDY_SKIP;
     }
-    if ((s->from_time_ns && e->time_ns < s->from_time_ns) ||
-        (s->to_time_ns && e->time_ns > s->to_time_ns) ||
+    if ((e->time_ns < s->from_time_ns && eddy_match_from(s)) ||
+        (e->time_ns > s->to_time_ns && eddy_match_to(s)) ||
         (s->prefix.len > 0 && (e->stream.len < s->prefix.len ||
                                memcmp(e->stream.ptr, s->prefix.ptr, s->prefix.len) != 0)) ||
         ((s->flags & EDDY_SHARD) && !(e->shard == s->shard && (e->flags & EDDY_SHARD_GIVEN))) ||
-        !eddy_match_type(s, e->type)) {
+        !eddy_match_type(s, e->type) || (s->tag_count > 0 && !eddy_match_tags(s, e->tags))) {
         return EDDY_SKIP;
     }
     return EDDY_MATCH;

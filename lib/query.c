@@ -19,6 +19,7 @@ struct look {
     struct eddy_query_found *found;
     struct eddy_trie_leaf near;
     unsigned char type[EDDY_TYPE_MAX];
+    unsigned char tags[EDDY_TAGS_MAX * (EDDY_TAG_MAX + 1)];
 };
 
 static int missing(uint64_t offset) {
@@ -50,6 +51,13 @@ static bool matches(struct look *k, const eddy_event *in_place, uint64_t desc) {
         }
         eddy_copy_out(k->type, e.type.ptr, e.type.len);
         e.type.ptr = k->type;
+    }
+    if (k->select->tag_count > 0 && e.tags.len > 0) {
+        if (e.tags.len > sizeof k->tags) {
+            return false;
+        }
+        eddy_copy_out(k->tags, e.tags.ptr, e.tags.len);
+        e.tags.ptr = k->tags;
     }
     return eddy_match(k->select, &e) == EDDY_MATCH;
 }

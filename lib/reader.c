@@ -12,6 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "bytime.h"
 #include "error.h"
 #include "gone.h"
 #include "match.h"
@@ -671,6 +672,9 @@ static int next(struct eddy_reader *r, eddy_event *event) {
     int got = eddy_reader_enter(r, &c);
     if (got < 0) {
         return got;
+    }
+    if (r->by_time) {
+        return eddy_bytime_next(r, c, event);
     }
     unpin(r);
     eddy_rcu_enter(&c->thread.span);

@@ -57,6 +57,8 @@ struct eddy_reader {
     uint32_t id_len;
     uint64_t id_version; /* 0: none */
     struct eddy_instant instant;
+    struct eddy_bytime
+        *by_time; /* in order of times: what is to be given. NULL: in order of numbers */
     /* Waiting. */
     uint32_t slot; /* UINT32_MAX: none */
     bool marked;

@@ -335,9 +335,23 @@ static int64_t find_stream(struct restoring *r, const struct eddy_dump_event *e)
     return i;
 }
 
+/* The tags at p, in `tags`, which has room for all there may be. */
+static void take_tags(const struct eddy_dump_event *e, const unsigned char *p, eddy_bytes *tags,
+                      eddy_new_event *new) {
+    if (e->tags_len > 0) {
+        const eddy_event packed = {.tags = eddy_mem(p + 1, e->tags_len - 1), .tag_count = *p};
+        for (uint32_t k = 0; k < packed.tag_count; k++) {
+            tags[k] = eddy_tag(&packed, k);
+        }
+        new->tags = tags;
+        new->tag_count = packed.tag_count;
+    }
+}
+
 static int put_event(void *arg, const struct eddy_dump_event *e, const unsigned char *rest) {
     struct restoring *r = arg;
     struct eddy_batch *b = &r->context->batch;
+    eddy_bytes tags[EDDY_TAGS_MAX];
     eddy_new_event new = {.data = eddy_mem(rest, e->data_len),
                           .metadata = eddy_mem(rest + e->data_len, e->meta_len),
                           .time_ns = e->flags & EDDY_EVENT_TIME ? e->time_ns : 0,
@@ -346,6 +360,7 @@ static int put_event(void *arg, const struct eddy_dump_event *e, const unsigned 
     const unsigned char *type = rest + e->data_len + e->meta_len;
     new.type = eddy_mem(type, e->type_len);
     new.id = eddy_mem(type + e->type_len, e->id_len);
+    take_tags(e, type + e->type_len + e->id_len, tags, &new);
     if (e->offset <= r->file.end.floor) {
         return 0;
     }
@@ -369,7 +384,7 @@ static int put_event(void *arg, const struct eddy_dump_event *e, const unsigned 
         return wrong(e, "does not follow the last one of its stream");
     }
     r->tx = *e;
-    return eddy_batch_append(b, &r->context->thread, (uint32_t)s, &new, 1, NULL);
+    return eddy_batch_append(b, &r->context->thread, (uint32_t)s, &new, 1, new.tag_count > 0, NULL);
 }
 
 /* ---- the whole ---- */

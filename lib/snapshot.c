@@ -461,8 +461,9 @@ static int write_event(struct taking *t, const eddy_event *e, const struct eddy_
                                 .meta_len = (uint32_t)e->metadata.len,
                                 .type_len = (uint16_t)e->type.len,
                                 .id_len = (uint16_t)e->id.len,
-                                .flags = more->flags};
-    size_t body = e->data.len + e->metadata.len + e->type.len + e->id.len;
+                                .flags = more->flags,
+                                .tags_len = e->tag_count ? 1 + (uint32_t)e->tags.len : 0};
+    size_t body = e->data.len + e->metadata.len + e->type.len + e->id.len + d.tags_len;
     t->end.events++;
     t->end.bytes += more->bytes;
     /* They lie one behind the other in the event's block, too. */

@@ -23,14 +23,15 @@ int eddy_tx_refuse_event(const eddy_new_event *e, bool with_data) {
                               "EDDY_EVENT_MAX is %llu",
                               e->data.len, e->metadata.len, (unsigned long long)EDDY_EVENT_MAX);
     }
-    if (e->flags & ~EDDY_EVENT_GIVEN || e->reserved) {
+    if (e->flags & ~EDDY_EVENT_GIVEN) {
         return eddy_error_set(EDDY_EINVAL, "an event has unknown flags (%#x)", e->flags);
     }
     if ((e->type.len && !e->type.ptr) || (e->id.len && !e->id.ptr) ||
         (e->metadata.len && !e->metadata.ptr) || (with_data && e->data.len && !e->data.ptr)) {
         return eddy_error_set(EDDY_EINVAL, "an event has bytes without a pointer to them");
     }
-    return 0;
+    int r = eddy_event_check_tags(e->tags, e->tag_count);
+    return r < 0 ? r : e->tag_count != 0;
 }
 
 /* A try that was lost has left its offsets there; an error has none. */
@@ -56,24 +57,24 @@ int eddy_tx_check_expected(int64_t expected) {
 }
 
 static int add(struct eddy_batch *b, struct eddy_thread *t, uint32_t stream,
-               const eddy_new_event *events, size_t count, void **data) {
+               const eddy_new_event *events, size_t count, bool tagged, void **data) {
     if (count > EDDY_TX_EVENTS_MAX - b->events.count) {
         return eddy_error_set(EDDY_ELIMIT,
                               "a transaction of more than %u events (EDDY_TX_EVENTS_MAX): split it",
                               EDDY_TX_EVENTS_MAX);
     }
-    return eddy_batch_append(b, t, stream, events, count, data);
+    return eddy_batch_append(b, t, stream, events, count, tagged, data);
 }
 
 static int fill(struct eddy_context *c, eddy_bytes stream, int64_t expected,
-                const eddy_new_event *events, size_t count) {
+                const eddy_new_event *events, size_t count, bool tagged) {
     struct eddy_batch *b = &c->batch;
     int64_t s = eddy_batch_stream(b, &c->store->arena, stream);
     int r = s < 0 ? (int)s : 0;
     if (r == 0 && expected != EDDY_ANY) {
         r = eddy_batch_expect(b, (uint32_t)s, expected);
     }
-    return r < 0 ? r : add(b, &c->thread, (uint32_t)s, events, count, NULL);
+    return r < 0 ? r : add(b, &c->thread, (uint32_t)s, events, count, tagged, NULL);
 }
 
 static int check_count(size_t count) {
@@ -91,12 +92,21 @@ int eddy_tx_refuse_append(eddy_bytes stream, int64_t expected, size_t count) {
     return r < 0 ? r : check_count(count);
 }
 
+static bool any_tags(const eddy_new_event *events, size_t count) {
+    uint32_t tags = 0;
+    for (size_t i = 0; i < count; i++) {
+        tags |= events[i].tag_count;
+    }
+    return tags != 0;
+}
+
 /* An append as a batch. */
 static int append_batch(struct eddy_context *c, eddy_bytes key, eddy_bytes stream, int64_t expected,
                         const eddy_new_event *events, size_t count, int64_t now,
                         eddy_result *result) {
+    const bool tagged = any_tags(events, count);
     int r = key.len > 0 ? eddy_batch_key(&c->batch, key) : 0;
-    r = r < 0 ? r : fill(c, stream, expected, events, count);
+    r = r < 0 ? r : fill(c, stream, expected, events, count, tagged);
     if (r == 0) {
         r = eddy_upkeep_commit(c, &c->batch, now, result);
     } else {
@@ -135,7 +145,7 @@ int eddy_append_once(eddy_store *store, eddy_bytes key, eddy_bytes stream, int64
     int r = eddy_store_writer(store, &c);
     r = r < 0 ? r : check_key(key);
     r = r < 0 ? r : eddy_tx_refuse_append(stream, expected, count);
-    for (size_t i = 0; r == 0 && i < count; i++) {
+    for (size_t i = 0; r >= 0 && i < count; i++) {
         r = eddy_tx_check_event(&events[i], true);
     }
     if (r < 0 || count == 0) {
@@ -199,13 +209,14 @@ static int append(eddy_tx *tx, eddy_bytes stream, const eddy_new_event *event, v
     if (r < 0) {
         return r;
     }
+    const bool tagged = r != 0;
     int64_t s = eddy_batch_stream(&tx->batch, &tx->store->arena, stream);
     if (s < 0) {
         return (int)s;
     }
     struct eddy_upkeep_wait wait = {0};
     do {
-        r = add(&tx->batch, &c->thread, (uint32_t)s, event, 1, data);
+        r = add(&tx->batch, &c->thread, (uint32_t)s, event, 1, tagged, data);
     } while (r == EDDY_EFULL && eddy_upkeep_make_room(c, &wait));
     tx->payload += r < 0 ? 0 : event->data.len + event->metadata.len;
     return eddy_told_failure(tx->store, r);
@@ -286,7 +297,7 @@ static int check_query(const eddy_select *s) {
         s->to_recorded_ns || s->limit) {
         return eddy_error_set(EDDY_EINVAL,
                               "a condition has a select with bounds: only stream, prefix, "
-                              "types and a shard may be given");
+                              "types, tags and a shard may be given");
     }
     return s->stream.len > 0 ? eddy_store_check_name(s->stream) : 0;
 }

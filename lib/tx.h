@@ -28,7 +28,7 @@ int eddy_tx_check_expected(int64_t expected);
 
 /* ---- what an append shares with a transaction ---- */
 
-/* What is wrong with an event, or with an append, if anything is. */
+/* What is wrong with an event, or with an append, if anything is. As eddy_tx_check_event(). */
 int eddy_tx_refuse_event(const eddy_new_event *event, bool with_data);
 int eddy_tx_refuse_append(eddy_bytes stream, int64_t expected, size_t count);
 
@@ -36,10 +36,11 @@ int eddy_tx_refuse_append(eddy_bytes stream, int64_t expected, size_t count);
 static_assert(EDDY_TYPE_MAX == EDDY_ID_MAX, "one comparison");
 static_assert((EDDY_EVENT_MAX & (EDDY_EVENT_MAX - 1)) == 0, "a power of two");
 
+/* 0; 1: it is fine, and has tags; or an error. */
 static inline int eddy_tx_check_event(const eddy_new_event *e, bool with_data) {
     bool fine = (e->type.len | e->id.len) < EDDY_TYPE_MAX &&
                 (e->data.len | e->metadata.len) < EDDY_EVENT_MAX / 2 &&
-                (e->flags & ~EDDY_EVENT_GIVEN) == 0 && e->reserved == 0 &&
+                (e->flags & ~EDDY_EVENT_GIVEN) == 0 && e->tag_count == 0 &&
                 (!e->type.len || e->type.ptr) && (!e->id.len || e->id.ptr) &&
                 (!e->metadata.len || e->metadata.ptr) &&
                 (!with_data || !e->data.len || e->data.ptr);

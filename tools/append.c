@@ -50,6 +50,8 @@ static bool take_event(const struct args *args, eddy_new_event *event) {
         return false;
     }
     event->type = args->type_count ? args->types[0] : eddy_str(NULL);
+    event->tags = args->tags;
+    event->tag_count = (uint32_t)args->tag_count;
     event->id = eddy_str(args->value[OPT_ID]);
     event->metadata = eddy_str(args->value[OPT_METADATA]);
     event->flags = (args->given[OPT_TIME] ? EDDY_TIME_GIVEN : 0) |

@@ -202,6 +202,16 @@ static bool is_choice(const char *choices, const char *value) {
     return false;
 }
 
+/* One more of an option that may be given again. */
+static int take_another(const struct args *args, const struct option_def *def, eddy_bytes *list,
+                        size_t *count, size_t max) {
+    if (*count == max) {
+        return cli_usage(args, "option '--%s' is given more than %zu times", def->name, max);
+    }
+    list[(*count)++] = eddy_str(optarg);
+    return -1;
+}
+
 static int take_option(struct args *args, const struct option_def *def) {
     if (def->choices && !is_choice(def->choices, optarg)) {
         return cli_usage(args, "option '--%s' is one of %s, not '%s'", def->name, def->choices,
@@ -210,10 +220,14 @@ static int take_option(struct args *args, const struct option_def *def) {
     args->given[def->id] = true;
     args->value[def->id] = def->argument ? optarg : "";
     if (def->id == OPT_TYPE) {
-        if (args->type_count == CLI_TYPES_MAX) {
-            return cli_usage(args, "option '--type' is given more than %d times", CLI_TYPES_MAX);
+        return take_another(args, def, args->types, &args->type_count, CLI_TYPES_MAX);
+    }
+    if (def->id == OPT_TAG) {
+        if (!*optarg || strlen(optarg) > EDDY_TAG_MAX) {
+            return cli_usage(args, "a tag has 1 to %u bytes, not %zu", EDDY_TAG_MAX,
+                             strlen(optarg));
         }
-        args->types[args->type_count++] = eddy_str(optarg);
+        return take_another(args, def, args->tags, &args->tag_count, EDDY_TAGS_MAX);
     }
     return -1;
 }

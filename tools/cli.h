@@ -17,6 +17,7 @@ enum option_id {
     OPT_MUST_EXIST,
     OPT_UTC,
     OPT_TYPE,
+    OPT_TAG,
     OPT_COUNT_LAST, /* -n */
     OPT_COUNT_STOP, /* -c */
     OPT_AFTER_OFFSET,
@@ -25,6 +26,7 @@ enum option_id {
     OPT_TO,
     OPT_SINCE,
     OPT_REVERSE,
+    OPT_BY_TIME,
     OPT_KNOWN,
     OPT_EXACT,
     OPT_FOLLOW,
@@ -103,6 +105,8 @@ struct args {
     const char *value[OPT_IDS];
     eddy_bytes types[CLI_TYPES_MAX];
     size_t type_count;
+    eddy_bytes tags[EDDY_TAGS_MAX];
+    size_t tag_count;
     char **positional;
     int positional_count;
 };

@@ -105,6 +105,7 @@ static const struct option_def append_options[] = {
     {OPT_METADATA, 'm', "metadata", "BYTES", NULL, "what goes with the data"},
     {OPT_TIME, 0, "time", "TIME", NULL, "when it happened (default: now)"},
     {OPT_SHARD, 0, "shard", "N", NULL, "the shard that it is in (default: in none)"},
+    {OPT_TAG, 0, "tag", "TAG", NULL, "what it can be selected by; may be given again"},
     {OPT_MUST_EXIST, 0, "must-exist", NULL, NULL, "fail if there is no store, rather than make it"},
     {OPT_OUTPUT, 'o', "output", "FORM", "text|json|jsonl", "text (default) or json"},
     OPTIONS_END,
@@ -118,6 +119,7 @@ static const char *const append_examples[] = {
 
 static const struct option_def read_options[] = {
     {OPT_TYPE, 't', "type", "TYPE", NULL, "only events of this type; may be given again"},
+    {OPT_TAG, 0, "tag", "TAG", NULL, "only events that have this tag; all, if given again"},
     {OPT_AFTER_OFFSET, 0, "after-offset", "N", NULL, "only events behind this offset"},
     {OPT_TO_OFFSET, 0, "to-offset", "N", NULL, "only events up to this offset"},
     {OPT_FROM, 0, "from", "TIME", NULL, "that happened at this time or later"},
@@ -128,6 +130,7 @@ static const struct option_def read_options[] = {
      "of a shard: what happened after it, in order of times"},
     {OPT_COUNT_LAST, 'n', "count", "N", NULL, "at most so many events"},
     {OPT_REVERSE, 'r', "reverse", NULL, NULL, "newest first"},
+    {OPT_BY_TIME, 0, "by-time", NULL, NULL, "in order of when they happened"},
     {OPT_KNOWN, 0, "known", NULL, NULL, "fail with 3 if there is no such stream"},
     {OPT_EXACT, 0, "exact", NULL, NULL, "a * at the end belongs to the stream's name"},
     {OPT_UTC, 0, "utc", NULL, NULL, "show times in UTC rather than local"},
@@ -136,8 +139,7 @@ static const struct option_def read_options[] = {
     OPTIONS_END,
 };
 static const char *const read_examples[] = {
-    "eddy read user-1",
-    "eddy read 'user-*' --type created --from -1h",
+    "eddy read 'user-*' --type created --from -1h --by-time",
     "eddy read -o jsonl | gzip > all.jsonl.gz",
     "eddy read --shard 9 --after-time -1h -n 100",
     NULL,
@@ -164,6 +166,7 @@ static const struct option_def tail_options[] = {
     {OPT_SINCE, 0, "since", "TIME", NULL, "begin with what was recorded since: RFC 3339 or -5m"},
     {OPT_TYPE, 't', "type", "TYPE", NULL, "only events of this type; may be given again"},
     {OPT_SHARD, 0, "shard", "N", NULL, "only events of this shard"},
+    {OPT_TAG, 0, "tag", "TAG", NULL, "only events that have this tag; all, if given again"},
     {OPT_COUNT_STOP, 'c', "stop-after", "COUNT", NULL, "end after so many events"},
     {OPT_UNTIL_CAUGHT_UP, 'e', "until-caught-up", NULL, NULL,
      "end with what was last at the start"},

@@ -19,6 +19,8 @@ enum field {
     ID_B64,
     TIME,
     SHARD,
+    TAGS,
+    TAGS_B64,
     METADATA,
     METADATA_B64,
     DATA,
@@ -32,9 +34,9 @@ enum field {
 };
 
 static const char *const field_names[FIELDS + 1] = {
-    "stream", "stream_b64", "type",     "type_b64",     "id",       "id_b64",
-    "time",   "shard",      "metadata", "metadata_b64", "data",     "data_b64",
-    "tx",     "offset",     "version",  "recorded",     "tx_count", NULL};
+    "stream", "stream_b64", "type",     "type_b64", "id",           "id_b64", "time",
+    "shard",  "tags",       "tags_b64", "metadata", "metadata_b64", "data",   "data_b64",
+    "tx",     "offset",     "version",  "recorded", "tx_count",     NULL};
 
 struct cut {
     char *text;
@@ -63,10 +65,11 @@ static bool unknown_field(struct cut *cut, const char *at, const char *name, siz
     if (meant) {
         return wrong(cut, at, "there is no field \"%s\"; did you mean \"%s\"?", word, meant);
     }
-    return wrong(cut, at,
-                 "there is no field \"%s\"; an event has stream, type, id, time, shard, metadata, "
-                 "data or data_b64, and tx",
-                 word);
+    return wrong(
+        cut, at,
+        "there is no field \"%s\"; an event has stream, type, id, time, shard, tags, metadata, "
+        "data or data_b64, and tx",
+        word);
 }
 
 /* Keeps the value of a field, after its name (in quotes, checked) was read. */
@@ -241,6 +244,59 @@ static bool get_shard(struct cut *cut, eddy_new_event *event) {
     return true;
 }
 
+/* The next string of an array, decoded in place; *p then is behind it. */
+static bool get_tag(struct cut *cut, enum field field, char **p, eddy_bytes *tag) {
+    struct json_fault fault;
+    const char *bad = NULL;
+    char *string = *p;
+    if (*string != '"') {
+        return wrong(cut, string, "a tag is a string");
+    }
+    *p = (char *)json_string(string, cut->end, &fault);
+    long long n = json_unescape(string + 1, (size_t)(*p - string) - 2, &bad);
+    if (n >= 0 && field == TAGS_B64) {
+        n = json_unbase64(string + 1, (size_t)n, &bad);
+    }
+    if (n < 0) {
+        return wrong(cut, bad, "%s",
+                     field == TAGS ? "half of a surrogate pair stands in a tag; bytes that "
+                                     "are no UTF-8 go into \"tags_b64\""
+                                   : "a tag is no base64 (A-Z a-z 0-9 + / and its = at "
+                                     "the end)");
+    }
+    *tag = eddy_mem(string + 1, (size_t)n);
+    return true;
+}
+
+static bool get_tags(struct cut *cut, struct line *line) {
+    enum field field = cut->values[TAGS].ptr ? TAGS : TAGS_B64;
+    char *p = cut->values[field].ptr;
+    uint32_t n = 0;
+    if (!p) {
+        return true;
+    }
+    if (field == TAGS && cut->values[TAGS_B64].ptr) {
+        return wrong(cut, p, "\"tags\" and \"tags_b64\" are both given");
+    }
+    if (*p != '[') {
+        return wrong(cut, p, "the field \"%s\" is a list of strings", field_names[field]);
+    }
+    p = (char *)json_space(p + 1, cut->end);
+    while (*p != ']') {
+        if (n == EDDY_TAGS_MAX) {
+            return wrong(cut, p, "an event has %u tags at most", EDDY_TAGS_MAX);
+        }
+        if (!get_tag(cut, field, &p, &line->tags[n++])) {
+            return false;
+        }
+        p = (char *)json_space(p, cut->end);
+        p = *p == ',' ? (char *)json_space(p + 1, cut->end) : p;
+    }
+    line->event.tags = line->tags;
+    line->event.tag_count = n;
+    return true;
+}
+
 static bool get_tx(struct cut *cut, struct line *line) {
     char *ptr = cut->values[TX].ptr;
     size_t len = cut->values[TX].len;
@@ -266,7 +322,7 @@ static bool get_tx(struct cut *cut, struct line *line) {
 
 bool line_parse(char *text, size_t len, struct line *line, struct line_fault *fault) {
     struct cut cut = {.text = text, .end = text + len, .fault = fault};
-    memset(line, 0, sizeof *line);
+    memset(line, 0, offsetof(struct line, tags));
     if (!cut_line(&cut)) {
         struct line_fault other;
         cut.fault = &other;
@@ -284,7 +340,7 @@ bool line_parse(char *text, size_t len, struct line *line, struct line_fault *fa
     eddy_new_event *event = &line->event;
     if (!get_bytes(&cut, STREAM, false, &line->stream) ||
         !get_bytes(&cut, TYPE, false, &event->type) || !get_bytes(&cut, ID, false, &event->id) ||
-        !get_time(&cut, event) || !get_shard(&cut, event) ||
+        !get_time(&cut, event) || !get_shard(&cut, event) || !get_tags(&cut, line) ||
         !get_bytes(&cut, METADATA, true, &event->metadata) ||
         !get_bytes(&cut, DATA, true, &event->data)) {
         return false;

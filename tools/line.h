@@ -14,7 +14,8 @@ struct line {
     eddy_new_event event;
     bool tx_known; /* what follows is right, also when the line as a whole is wrong */
     enum line_tx tx_kind;
-    eddy_bytes tx; /* lines in a row with the same one are one transaction */
+    eddy_bytes tx;                  /* lines in a row with the same one are one transaction */
+    eddy_bytes tags[EDDY_TAGS_MAX]; /* where event.tags leads */
 };
 
 struct line_fault {

@@ -42,6 +42,27 @@ void printer_payload(struct out *out, const char *key, eddy_bytes bytes) {
     }
 }
 
+/* All as text, or all as base64. */
+static void put_tags(struct out *out, const eddy_event *event) {
+    bool utf8 = true;
+    for (uint32_t k = 0; k < event->tag_count; k++) {
+        eddy_bytes tag = eddy_tag(event, k);
+        utf8 = utf8 && json_is_utf8(tag.ptr, tag.len);
+    }
+    out_str(out, utf8 ? ",\"tags\":[" : ",\"tags_b64\":[");
+    for (uint32_t k = 0; k < event->tag_count; k++) {
+        if (k > 0) {
+            out_char(out, ',');
+        }
+        if (utf8) {
+            out_json_string(out, eddy_tag(event, k));
+        } else {
+            out_base64(out, eddy_tag(event, k));
+        }
+    }
+    out_char(out, ']');
+}
+
 static void print_json(struct printer *printer, const eddy_event *event) {
     struct out *out = &printer->out;
     PUT_NUMBER(out, "{\"offset\":", event->offset);
@@ -58,6 +79,9 @@ static void print_json(struct printer *printer, const eddy_event *event) {
     put_time(out, &printer->recorded, event->recorded_ns);
     if (event->flags & EDDY_SHARD_GIVEN) {
         PUT_NUMBER(out, ",\"shard\":", event->shard);
+    }
+    if (event->tag_count) {
+        put_tags(out, event);
     }
     printer_payload(out, ",\"metadata", event->metadata);
     printer_payload(out, ",\"data", event->data);

@@ -18,11 +18,6 @@ static void take_stream(const struct args *args, eddy_select *select) {
     }
 }
 
-/* 0 would mean no bound: the nanosecond beside it is the nearest that can be said. */
-static int64_t bound(int64_t ns, bool upper) {
-    return ns ? ns : upper ? 1 : -1;
-}
-
 static bool take_times(const struct args *args, eddy_select *select) {
     int64_t from = 0;
     int64_t to = 0;
@@ -31,9 +26,13 @@ static bool take_times(const struct args *args, eddy_select *select) {
         !cli_time(args, OPT_SINCE, &since)) {
         return false;
     }
-    select->from_time_ns = args->given[OPT_FROM] ? bound(from, false) : 0;
-    select->to_time_ns = args->given[OPT_TO] ? bound(to, true) : 0;
-    select->from_recorded_ns = args->given[OPT_SINCE] ? bound(since, false) : 0;
+    select->flags |= (args->given[OPT_FROM] ? EDDY_FROM_GIVEN : 0) |
+                     (args->given[OPT_TO] ? EDDY_TO_GIVEN : 0) |
+                     (args->given[OPT_BY_TIME] ? EDDY_BY_TIME : 0);
+    select->from_time_ns = from;
+    select->to_time_ns = to;
+    /* 0 would mean no bound: the nanosecond before it is the nearest that can be said. */
+    select->from_recorded_ns = args->given[OPT_SINCE] && since == 0 ? -1 : since;
     return true;
 }
 
@@ -49,6 +48,8 @@ bool reading_select(const struct args *args, eddy_select *select) {
     if (args->given[OPT_SHARD]) {
         select->flags |= EDDY_SHARD;
     }
+    select->tags = args->tags;
+    select->tag_count = args->tag_count;
     if (args->given[OPT_KNOWN]) {
         select->flags |= EDDY_KNOWN;
     }

@@ -24,7 +24,7 @@ static uint64_t mix_event(uint64_t digest, const eddy_event *e) {
         e->offset, e->version, (uint64_t)e->time_ns, e->tx_offset, (uint64_t)e->recorded_ns,
         e->shard,  e->tx_count};
     digest = mix(digest, numbers, sizeof numbers);
-    const eddy_bytes texts[] = {e->stream, e->type, e->id, e->data, e->metadata};
+    const eddy_bytes texts[] = {e->stream, e->type, e->id, e->data, e->metadata, e->tags};
     for (size_t i = 0; i < sizeof texts / sizeof *texts; i++) {
         digest = mix(digest, texts[i].ptr, texts[i].len);
     }

@@ -59,8 +59,8 @@ struct model *model_create(void) {
 }
 
 static void free_event(eddy_event *event) {
-    eddy_bytes *fields[] = {&event->stream, &event->type, &event->id, &event->data,
-                            &event->metadata};
+    eddy_bytes *fields[] = {&event->stream, &event->type,     &event->id,
+                            &event->data,   &event->metadata, &event->tags};
     for (size_t i = 0; i < sizeof fields / sizeof fields[0]; i++) {
         free((void *)(uintptr_t)fields[i]->ptr);
     }
@@ -131,6 +131,22 @@ size_t model_streams(const struct model *model) {
     return model->stream_count;
 }
 
+/* Tags as a reader gives them. */
+static eddy_bytes packed(const eddy_bytes *tags, uint32_t count) {
+    size_t len = count;
+    for (uint32_t i = 0; i < count; i++) {
+        len += tags[i].len;
+    }
+    unsigned char *to = count ? malloc(len) : NULL;
+    eddy_bytes bytes = eddy_mem(to, len);
+    for (uint32_t i = 0; i < count; i++) {
+        *to++ = (unsigned char)tags[i].len;
+        memcpy(to, tags[i].ptr, tags[i].len);
+        to += tags[i].len;
+    }
+    return bytes;
+}
+
 void model_append(struct model *model, eddy_bytes stream, const eddy_new_event *event) {
     size_t at = model->count + model->open;
     model->events = grown(model->events, &model->room, at + 1, sizeof *model->events);
@@ -139,6 +155,8 @@ void model_append(struct model *model, eddy_bytes stream, const eddy_new_event *
                                      .id = copied(event->id),
                                      .data = copied(event->data),
                                      .metadata = copied(event->metadata),
+                                     .tags = packed(event->tags, event->tag_count),
+                                     .tag_count = event->tag_count,
                                      .time_ns = event->time_ns,
                                      .shard = event->shard,
                                      .flags = event->flags};
@@ -206,20 +224,34 @@ static bool type_matches(const eddy_event *event, const eddy_select *select) {
     return select->type_count == 0;
 }
 
+static bool tags_match(const eddy_event *event, const eddy_select *select) {
+    size_t found = 0;
+    for (size_t i = 0; i < select->tag_count; i++) {
+        uint32_t k = 0;
+        while (k < event->tag_count && !same(eddy_tag(event, k), select->tags[i])) {
+            k++;
+        }
+        found += k < event->tag_count;
+    }
+    return found == select->tag_count;
+}
+
 bool model_matches(const eddy_event *event, const eddy_select *select) {
     eddy_bytes prefix = select->prefix;
     eddy_bytes begin = event->stream;
     begin.len = begin.len < prefix.len ? begin.len : prefix.len;
     bool named = (select->stream.len == 0 || same(event->stream, select->stream)) &&
-                 same(begin, prefix) && type_matches(event, select);
+                 same(begin, prefix) && type_matches(event, select) && tags_match(event, select);
     bool placed = event->offset > select->after_offset &&
                   (!select->to_offset || event->offset <= select->to_offset) &&
                   event->version > select->after_version &&
                   (!select->to_version || event->version <= select->to_version) &&
                   (!select->before_offset || event->offset < select->before_offset) &&
                   (!select->before_version || event->version < select->before_version);
-    bool happened = (!select->from_time_ns || event->time_ns >= select->from_time_ns) &&
-                    (!select->to_time_ns || event->time_ns <= select->to_time_ns);
+    bool from = select->from_time_ns || (select->flags & EDDY_FROM_GIVEN);
+    bool to = select->to_time_ns || (select->flags & EDDY_TO_GIVEN);
+    bool happened = (!from || event->time_ns >= select->from_time_ns) &&
+                    (!to || event->time_ns <= select->to_time_ns);
     bool recorded = (!select->from_recorded_ns || event->recorded_ns >= select->from_recorded_ns) &&
                     (!select->to_recorded_ns || event->recorded_ns <= select->to_recorded_ns);
     bool sharded = !(select->flags & EDDY_SHARD) ||
@@ -258,6 +290,8 @@ bool model_same(const eddy_event *got, const eddy_event *expected) {
     equal &= same_number("time", at, (uint64_t)got->time_ns, (uint64_t)expected->time_ns);
     equal &=
         same_number("recorded", at, (uint64_t)got->recorded_ns, (uint64_t)expected->recorded_ns);
+    equal &= same_number("tag_count", at, got->tag_count, expected->tag_count);
+    equal &= same_field("tags", at, got->tags, expected->tags);
     equal &= same_number("shard", at, got->shard, expected->shard);
     equal &= same_number("flags", at, got->flags, expected->flags);
     equal &= same_number("tx_offset", at, got->tx_offset, expected->tx_offset);
@@ -290,6 +324,7 @@ static size_t random_len(struct rng *rng, size_t max) {
 
 void model_random_event(struct rng *rng, struct model_room *room, size_t data_max,
                         eddy_new_event *event) {
+    static const char *const tags[] = {"red", "green", "blue", "\xff", "a longer tag: of 24 bytes"};
     size_t data = random_len(rng, data_max);
     size_t metadata = rng_once_in(rng, 3) ? random_len(rng, 60) : 0;
     room->bytes = grown(room->bytes, &room->len, data + metadata, 1);
@@ -308,6 +343,10 @@ void model_random_event(struct rng *rng, struct model_room *room, size_t data_ma
         event->shard = rng_once_in(rng, 8) ? rng_next(rng) : rng_below(rng, 5);
         event->flags = event->shard == 0 ? EDDY_SHARD_GIVEN : 0;
     }
+    for (uint32_t n = (uint32_t)rng_below(rng, 8); n > 4; n--) {
+        room->tags[event->tag_count++] = eddy_str(tags[rng_below(rng, 5)]);
+    }
+    event->tags = room->tags;
     uint64_t kind = rng_below(rng, 4);
     if (kind < 2) {
         event->time_ns = (int64_t)rng_below(rng, 2000000) - 1000000;

@@ -40,13 +40,15 @@ bool model_same(const eddy_event *got, const eddy_event *expected);
 void model_check_store(const struct model *model, eddy_store *store);
 
 /* A random event whose bytes lie in the given room (overwritten by the next). Types are "type-0" to
- * "type-4" or none; ids, metadata, times and shards (mostly 0 to 4) are given or not; data has 0 to data_max bytes,
+ * "type-4" or none; up to 3 of five tags; ids, metadata, times and shards (mostly 0 to 4) are given or
+ * not; data has 0 to data_max bytes,
  * mostly few. */
 struct model_room {
     unsigned char *bytes;
     size_t len;
     char type[16];
     char id[40];
+    eddy_bytes tags[3];
 };
 void model_random_event(struct rng *rng, struct model_room *room, size_t data_max,
                         eddy_new_event *event);

@@ -91,8 +91,9 @@ Test(import, export_and_import_make_an_equal_store, .timeout = 120) {
           "printf '\\377\\000' | eddy -S a append 'bin' - && "
           "eddy -S a append s --time 1969-12-31T23:59:59.999999999Z --shard 7 --metadata m '\"x\"' "
           "&& "
-          "eddy -S a append s --type '' --id 'an id' '  {\"spaces\" : 1.0e2}'");
-    SHELL(0, "28072 events in 10839 transactions on 2568 streams", "",
+          "eddy -S a append s --type '' --id 'an id' --tag t --tag u '  {\"spaces\" : 1.0e2}' && "
+          "eddy -S a append s --tag \"$(printf '\\377')\" --tag u");
+    SHELL(0, "28073 events in 10840 transactions on 2568 streams", "",
           "eddy -S a read -o jsonl | eddy -S b import");
     SHELL(0, "same", "",
           "for s in a b; do eddy -S $s read -o jsonl | sed 's/\"recorded\":\"[^\"]*\",//' "
@@ -155,6 +156,12 @@ Test(import, a_bad_line_is_told_with_file_line_column_and_reason, .timeout = 120
         {"{\"stream\":\"s\",\"time\":1.5}", "time"},
         {"{\"stream\":\"s\",\"shard\":-1}", "shard"},
         {"{\"stream\":\"s\",\"shard\":18446744073709551616}", "shard"},
+        {"{\"stream\":\"s\",\"tags\":\"t\"}", "list of strings"},
+        {"{\"stream\":\"s\",\"tags\":[\"t\",1]}", ":2:27: "},
+        {"{\"stream\":\"s\",\"tags\":[\"\"]}", "1 to 255"},
+        {"{\"stream\":\"s\",\"tags\":[\"t\",\"\\ud800\"]}", "surrogate"},
+        {"{\"stream\":\"s\",\"tags_b64\":[\"?\"]}", "base64"},
+        {"{\"stream\":\"s\",\"tags\":[],\"tags_b64\":[]}", "both"},
         {"{\"stream\":\"s\",\"data_b64\":\"?\"}", "data_b64"},
         {"{\"stream\":\"s\",\"data\":1,\"data_b64\":\"AA==\"}", "data"},
         {"{\"stream\":\"s\",\"data\":\"\xff\"}", "UTF-8"},

@@ -120,6 +120,37 @@ Test(tools, append_takes_every_field_and_gives_it_back, .timeout = 60) {
     SHELL(0, "s-4", "eddy get 4 -o json | jq -r .id");
 }
 
+Test(tools, tags_are_given_shown_and_selected_by, .timeout = 60) {
+    RUNS(0, "offset 1", NULL, "append", "s", "--tag", "red", "--tag", "a \"b\"", "1");
+    RUNS(0, "offset 2", NULL, "append", "s", "--tag", "red", "2");
+    RUNS(0, "offset 3", NULL, "append", "t", "3");
+    RUNS(0, "offset 4", NULL, "append", "t", "--tag", "\xff", "--tag", "red", "4");
+    SHELL(0, "[[\"red\",\"a \\\"b\\\"\"],[\"red\"],null,null]",
+          "eddy read -o jsonl | jq -sc 'map(.tags)'");
+    SHELL(0, "[\"/w==\",\"cmVk\"]", "eddy get 4 -o json | jq -c .tags_b64");
+    SHELL(0, "[1,2,4]", "eddy read --tag red -o jsonl | jq -sc 'map(.offset)'");
+    SHELL(0, "[1]", "eddy read --tag red --tag 'a \"b\"' -o jsonl | jq -sc 'map(.offset)'");
+    SHELL(0, "[2]", "eddy read s -r -n 1 --tag red -o jsonl | jq -sc 'map(.offset)'");
+    SHELL(0, "[2,4]", "eddy tail -n 2 --tag red -o jsonl | jq -sc 'map(.offset)'");
+    SHELL(0, "4\n",
+          "eddy tail -f -n 0 -c 1 --tag new -o raw & sleep 0.3; eddy append s --tag old 3 "
+          ">/dev/null; eddy append s --tag new 4 >/dev/null; wait $!");
+    RUNS(2, NULL, "1 to 255", "append", "s", "--tag", "", "1");
+    SHELL(2, "more than 64 times", "eddy append s $(seq -f '--tag %%g' 65) 2>&1");
+}
+
+Test(tools, read_goes_by_time_when_it_is_to, .timeout = 60) {
+    RUNS(0, "offset 1", NULL, "append", "s", "--time", "@30", "1");
+    RUNS(0, "offset 2", NULL, "append", "t", "--time", "@0", "2");
+    RUNS(0, "offset 3", NULL, "append", "s", "--time", "@30", "3");
+    RUNS(0, "offset 4", NULL, "append", "s", "--time", "1969-12-31T23:59:59Z", "4");
+    SHELL(0, "[4,2,1,3]", "eddy read -o jsonl --by-time | jq -sc 'map(.offset)'");
+    SHELL(0, "[3,1]", "eddy read -o jsonl --by-time -r -n 2 | jq -sc 'map(.offset)'");
+    SHELL(0, "[2,1,3]", "eddy read -o jsonl --by-time --from @0 | jq -sc 'map(.offset)'");
+    SHELL(0, "[4,2]", "eddy read -o jsonl --by-time --to @0 | jq -sc 'map(.offset)'");
+    SHELL(0, "[4,1]", "eddy read s -o jsonl --by-time -n 2 | jq -sc 'map(.offset)'");
+}
+
 Test(tools, append_under_a_condition_says_what_is_there, .timeout = 60) {
     RUNS(4, NULL, "actual version 0", "append", "s", "--expect", "exists", "x");
     RUNS(0, "version 1", NULL, "append", "s", "--expect", "none", "x");

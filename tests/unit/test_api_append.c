@@ -269,7 +269,7 @@ Test(api_append, one_bad_event_among_good_ones_stores_none, .timeout = 20) {
         events[bad].type = eddy_mem(bytes, 1025);
         gives(eddy_append(store, eddy_str("s"), EDDY_ANY, events, 3, NULL), EDDY_EINVAL);
         events[bad] = plain("x");
-        events[bad].reserved = 1;
+        events[bad].tag_count = 1;
         gives(eddy_append(store, eddy_str("s"), EDDY_ANY, events, 3, NULL), EDDY_EINVAL);
         events[bad] = plain("x");
         events[bad].flags = 0x100;

@@ -12,6 +12,7 @@ enum { EVENTS = 3000, STREAMS = 7 };
 
 static void fill(eddy_store *store, struct rng *rng) {
     static unsigned char data[70000];
+    const eddy_bytes tags[] = {eddy_str("a tag"), eddy_str("b")};
     memset(data, 'x', sizeof data);
     for (int i = 0; i < EVENTS;) {
         char name[64];
@@ -26,6 +27,8 @@ static void fill(eddy_store *store, struct rng *rng) {
             e[k].type = eddy_str(rng_below(rng, 2) ? "a" : "bb");
             e[k].id = rng_below(rng, 5) ? eddy_mem(NULL, 0) : eddy_str(id);
             e[k].metadata = eddy_mem(data, rng_below(rng, 3));
+            e[k].tags = tags;
+            e[k].tag_count = (uint32_t)rng_below(rng, 3);
         }
         (void)snprintf(name, sizeof name, "stream-%d", (int)rng_below(rng, STREAMS));
         cr_assert_eq(eddy_append(store, eddy_str(name), EDDY_ANY, e, n, NULL), 0);
@@ -43,7 +46,8 @@ static bool same_event(const eddy_event *a, const eddy_event *b) {
            a->tx_offset == b->tx_offset && a->tx_count == b->tx_count &&
            same_bytes(a->stream, b->stream) && same_bytes(a->type, b->type) &&
            same_bytes(a->id, b->id) && same_bytes(a->data, b->data) &&
-           same_bytes(a->metadata, b->metadata);
+           same_bytes(a->metadata, b->metadata) && a->tag_count == b->tag_count &&
+           same_bytes(a->tags, b->tags);
 }
 
 /* Reads a select in both ways, event by event, and says how many there were. */

@@ -81,6 +81,10 @@ struct pair {
 
 static void fill_event(struct rng *rng, eddy_new_event *e) {
     static char bytes[200000];
+    static eddy_bytes tags[3];
+    tags[0] = eddy_str("a tag");
+    tags[1] = eddy_str("\xff");
+    tags[2] = eddy_str("another tag");
     static const char *const types[] = {"", "created", "left", "a type that is longer"};
     memset(e, 0, sizeof *e);
     e->type = eddy_str(types[rng_below(rng, 4)]);
@@ -91,6 +95,8 @@ static void fill_event(struct rng *rng, eddy_new_event *e) {
     e->time_ns = rng_once_in(rng, 2) ? (int64_t)rng_below(rng, 1000) - 500 : 0;
     e->flags = rng_once_in(rng, 2) ? EDDY_TIME_GIVEN : 0;
     e->shard = rng_once_in(rng, 2) ? rng_next(rng) : 0;
+    e->tags = tags;
+    e->tag_count = rng_once_in(rng, 3) ? (uint32_t)rng_below(rng, 4) : 0;
 }
 
 static const char *some_stream(struct rng *rng) {

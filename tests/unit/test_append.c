@@ -13,7 +13,8 @@ static int direct(struct unit_member *m, const char *stream, int64_t expected, s
         e[i] = (eddy_new_event){.type = eddy_str(stream), .data = eddy_mem(data, data_len)};
     }
     memset(&m->result, 0, sizeof m->result);
-    return eddy_append_direct(&m->plan, eddy_str(stream), expected, e, count, 2000, &m->result);
+    return eddy_append_direct(&m->plan, eddy_str(stream), expected, e, count, true, 2000,
+                              &m->result);
 }
 
 struct duo {

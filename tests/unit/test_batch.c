@@ -146,7 +146,7 @@ Test(batch, the_next_goes_on_where_the_last_ended, .timeout = 10) {
     eddy_new_event e = {.data = eddy_str("x")};
     unit_add(&s.m, "s", 1, 10);
     uint32_t n = (uint32_t)eddy_batch_stream(&other, s.arena, eddy_str("s"));
-    cr_assert_eq(eddy_batch_append(&other, &s.m.thread, n, &e, 1, NULL), 0);
+    cr_assert_eq(eddy_batch_append(&other, &s.m.thread, n, &e, 1, false, NULL), 0);
     cr_assert_neq(other.pieces.at[0].base, s.m.batch.pieces.at[0].base);
     cr_assert_eq(unit_commit(&s.m), 0);
     eddy_batch_drop(&other, &s.m.thread);

@@ -501,7 +501,7 @@ Test(commit, what_does_not_fit_leaves_everything_as_it_was, .timeout = 60) {
         uint64_t applied = unit_applied(a);
         eddy_new_event e = {.data = eddy_mem(a->base, 10000)};
         int64_t s = eddy_batch_stream(&m.batch, a, eddy_str("s"));
-        int r = eddy_batch_append(&m.batch, &m.thread, (uint32_t)s, &e, 1, NULL);
+        int r = eddy_batch_append(&m.batch, &m.thread, (uint32_t)s, &e, 1, false, NULL);
         if (r < 0) {
             cr_assert_eq(r, EDDY_EFULL);
             eddy_batch_drop(&m.batch, &m.thread);

@@ -25,7 +25,9 @@ struct copy {
 };
 
 static void add_bytes(struct copy *c, size_t *at, eddy_bytes *b) {
-    memcpy(c->bytes + *at, b->ptr, b->len);
+    if (b->len > 0) {
+        memcpy(c->bytes + *at, b->ptr, b->len);
+    }
     b->ptr = c->bytes + *at;
     *at += b->len;
 }
@@ -33,13 +35,15 @@ static void add_bytes(struct copy *c, size_t *at, eddy_bytes *b) {
 static struct copy copy_of(const eddy_event *e) {
     struct copy c = {.event = *e};
     size_t at = 0;
-    c.bytes = malloc(e->stream.len + e->type.len + e->id.len + e->data.len + e->metadata.len);
+    c.bytes = malloc(e->stream.len + e->type.len + e->id.len + e->data.len + e->metadata.len +
+                     e->tags.len + 1);
     cr_assert_not_null(c.bytes);
     add_bytes(&c, &at, &c.event.stream);
     add_bytes(&c, &at, &c.event.type);
     add_bytes(&c, &at, &c.event.id);
     add_bytes(&c, &at, &c.event.data);
     add_bytes(&c, &at, &c.event.metadata);
+    add_bytes(&c, &at, &c.event.tags);
     return c;
 }
 
@@ -56,11 +60,14 @@ static void assert_same(const eddy_event *a, const eddy_event *b) {
     same_bytes(a->id, b->id);
     same_bytes(a->data, b->data);
     same_bytes(a->metadata, b->metadata);
+    cr_assert_eq(a->tag_count, b->tag_count);
+    same_bytes(a->tags, b->tags);
 }
 
 /* Transactions of 4 events; what goes is large, what stays is small and of all kinds. */
 static void write_round(eddy_store *store, unsigned i) {
     static unsigned char big[BIG];
+    const eddy_bytes tags[] = {eddy_str("a tag"), eddy_str("another")};
     char stays[16];
     char id[16];
     eddy_tx *tx;
@@ -73,6 +80,8 @@ static void write_round(eddy_store *store, unsigned i) {
         e.metadata = eddy_str("{\"a\": 1}");
         e.time_ns = 1000 + i;
         e.shard = i * 7;
+        e.tags = tags;
+        e.tag_count = i % 3;
     }
     must(eddy_tx_begin(store, &tx));
     must(eddy_tx_append(tx, eddy_str("goes"), &goes));

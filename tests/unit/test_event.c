@@ -24,9 +24,9 @@ struct piece {
 
 static void write_at(struct piece *p, uint64_t off, const eddy_new_event *e, uint64_t offset) {
     uint64_t base = eddy_arena_extent_off(p->arena, p->idx);
-    uint64_t size = eddy_event_size(e);
+    uint64_t size = eddy_event_size(e, true);
     void *at = eddy_arena_raw(p->arena, off);
-    (void)eddy_event_write(at, e, size, 1, 1, 2);
+    (void)eddy_event_write(at, e, true, size, 1, 1, 2);
     p->head = off + size;
     eddy_event_set_head(at, p->head - base);
     unsigned char *h = eddy_arena_raw(p->arena, p->head);
@@ -68,8 +68,9 @@ static void assert_bytes(eddy_bytes got, eddy_bytes expected) {
 }
 
 Test(event, every_combination_of_fields_is_read_back, .timeout = 20) {
-    for (unsigned mask = 0; mask < 128; mask++) {
+    for (unsigned mask = 0; mask < 256; mask++) {
         struct piece p;
+        const eddy_bytes tags[] = {eddy_str("tag"), eddy_str("another tag"), eddy_str("3")};
         eddy_new_event e = {
             .data = eddy_str(mask & 1 ? "some data" : ""),
             .metadata = eddy_str(mask & 2 ? "meta" : ""),
@@ -78,9 +79,11 @@ Test(event, every_combination_of_fields_is_read_back, .timeout = 20) {
             .time_ns = mask & 16 ? -5 : 0,
             .shard = mask & 32 ? UINT64_MAX : 0,
             .flags = mask & 64 ? EDDY_TIME_GIVEN : 0,
+            .tag_count = mask & 128 ? 3 : 0,
+            .tags = tags,
         };
         piece_open(&p, &e);
-        cr_assert_eq(eddy_event_size(&e) % 8, 0);
+        cr_assert_eq(eddy_event_size(&e, true) % 8, 0);
         for (int place = 0; place < 2; place++) {
             int r = place ? eddy_event_read(&p.view, &p.slot, p.off, NULL, &p.raw, &p.more)
                           : read_piece(&p);
@@ -97,10 +100,43 @@ Test(event, every_combination_of_fields_is_read_back, .timeout = 20) {
             cr_assert_eq(p.raw.recorded_ns, 77);
             cr_assert_eq(p.raw.time_ns, mask & 16 ? -5 : mask & 64 ? 0 : 77);
             cr_assert_eq(p.raw.shard, e.shard);
-            cr_assert_eq(p.more.bytes, eddy_event_size(&e));
+            cr_assert_eq(p.more.bytes, eddy_event_size(&e, true));
+            cr_assert_eq(p.raw.tag_count, e.tag_count);
+            cr_assert(eddy_event_tags_whole(p.raw.tags, p.raw.tag_count));
+            for (uint32_t k = 0; k < e.tag_count; k++) {
+                assert_bytes(eddy_tag(&p.raw, k), tags[k]);
+            }
+            cr_assert_eq(eddy_tag(&p.raw, e.tag_count).len, 0);
         }
         piece_close(&p);
     }
+}
+
+Test(event, tags_that_make_no_sense_are_read_within_their_block_and_noticed, .timeout = 10) {
+    const eddy_bytes tag = eddy_str("some tag");
+    eddy_new_event e = {.data = eddy_str("x"), .tags = &tag, .tag_count = 1};
+    struct piece p;
+    piece_open(&p, &e);
+    unsigned char *at = eddy_arena_raw(p.arena, p.off + sizeof(struct eddy_shm_event) + 1);
+    cr_assert_eq(at[0], 1);
+    for (unsigned i = 0; i < 3; i++) {
+        const unsigned char counts[] = {255, 0, 1};
+        const unsigned char lens[] = {8, 8, 255};
+        at[0] = counts[i];
+        at[1] = lens[i];
+        for (int place = 0; place < 2; place++) {
+            int r = place ? eddy_event_read(&p.view, &p.slot, p.off, NULL, &p.raw, &p.more)
+                          : read_piece(&p);
+            cr_assert_eq(r, 1);
+            const unsigned char *body = place ? at - 1 : p.room.bytes;
+            const unsigned char *end = body + p.more.bytes - sizeof(struct eddy_shm_event);
+            const unsigned char *tags = p.raw.tags.ptr;
+            cr_assert(tags >= body && tags + p.raw.tags.len <= end);
+            cr_assert(i == 1 || !eddy_event_tags_whole(p.raw.tags, p.raw.tag_count));
+            cr_assert_leq(eddy_tag(&p.raw, 0).len, 8);
+        }
+    }
+    piece_close(&p);
 }
 
 Test(event, a_slot_that_leads_elsewhere_by_now_gives_nothing, .timeout = 10) {
@@ -136,7 +172,7 @@ Test(event, headers_that_cannot_be_are_damage, .timeout = 10) {
             h->size8 = UINT32_MAX;
             break;
         case 3:
-            h->flags = 4;
+            h->flags = 8;
             break;
         case 4:
             h->data_len = UINT32_MAX;

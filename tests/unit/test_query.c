@@ -12,7 +12,7 @@ static void add(struct unit_member *m, const char *stream, const char *type, siz
     eddy_new_event e = {.type = eddy_str(type), .data = eddy_mem(data, data_len)};
     int64_t s = eddy_batch_stream(&m->batch, m->arena, eddy_str(stream));
     cr_assert_geq(s, 0);
-    cr_assert_eq(eddy_batch_append(&m->batch, &m->thread, (uint32_t)s, &e, 1, NULL), 0);
+    cr_assert_eq(eddy_batch_append(&m->batch, &m->thread, (uint32_t)s, &e, 1, false, NULL), 0);
 }
 
 static void append_one(struct unit_member *m, const char *stream, const char *type) {

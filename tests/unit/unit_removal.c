@@ -92,7 +92,7 @@ void removal_append(struct removal *r, unsigned stream, unsigned events, size_t 
                                    .time_ns = r->now};
         r->events[r->count + i] = (struct removal_event){.stream = stream,
                                                          .version = s->version + i + 1,
-                                                         .bytes = eddy_event_size(&list[i]),
+                                                         .bytes = eddy_event_size(&list[i], true),
                                                          .recorded = r->now,
                                                          .time = r->now,
                                                          .there = true};

@@ -118,7 +118,7 @@ void unit_add(struct unit_member *m, const char *stream, unsigned events, size_t
     eddy_new_event e = {.type = eddy_str(stream), .data = eddy_mem(data, data_len)};
     int64_t s = CHECK_OK(eddy_batch_stream(&m->batch, m->arena, eddy_str(stream)));
     for (unsigned i = 0; i < events; i++) {
-        CHECK_OK(eddy_batch_append(&m->batch, &m->thread, (uint32_t)s, &e, 1, NULL));
+        CHECK_OK(eddy_batch_append(&m->batch, &m->thread, (uint32_t)s, &e, 1, false, NULL));
     }
 }
 

@@ -25,6 +25,7 @@ static void put_event(FILE *to, const eddy_event *e) {
     put_bytes(to, "id", e->id);
     put_bytes(to, "data", e->data);
     put_bytes(to, "metadata", e->metadata);
+    put_bytes(to, "tags", e->tags);
     fputc('\n', to);
 }
 

@@ -345,6 +345,7 @@ static int find_list(struct eddy_plan *p, const struct eddy_list_key *key, uint6
     int64_t found = eddy_list_find(&p->view, key);
     *off = found < 0 ? 0 : (uint64_t)found;
     if (found > 0) {
+        eddy_plan_forget_near(p, &k->leaf);
         *k = (struct eddy_plan_known){
             .hash = key->hash, .desc = *off, .desc_tag = eddy_block_tag(p->thread->arena, *off)};
     }

@@ -73,6 +73,14 @@ static void remember(const struct eddy_arena *a, struct eddy_trie_leaf *near, ui
     near->era = 0;
 }
 
+void eddy_plan_forget_near(struct eddy_plan *p, const struct eddy_trie_leaf *near) {
+    for (size_t i = 0; i < p->taken_count; i++) {
+        if (p->taken[i].near == near) {
+            p->taken[i].near = NULL;
+        }
+    }
+}
+
 void eddy_plan_done(struct eddy_plan *p) {
     for (size_t i = 0; i < p->taken_count; i++) {
         const struct eddy_plan_taken *t = &p->taken[i];

@@ -94,6 +94,8 @@ static inline struct eddy_plan_known *eddy_plan_known(struct eddy_plan *plan, ui
 static inline struct eddy_plan_known *eddy_plan_known_list(struct eddy_plan *plan, uint64_t hash) {
     return &plan->lists[hash & (EDDY_PLAN_LISTS - 1)];
 }
+/* The note is of another from now on: a new leaf that was to be remembered in it, once it is linked, is not. */
+void eddy_plan_forget_near(struct eddy_plan *plan, const struct eddy_trie_leaf *near);
 /* Either, as the hash says. */
 static inline struct eddy_plan_known *eddy_plan_known_of(struct eddy_plan *plan, uint64_t hash) {
     return EDDY_FAMILY(hash) ? eddy_plan_known_list(plan, hash) : eddy_plan_known(plan, hash);

@@ -101,6 +101,35 @@ static void all_closed(eddy_store *store) {
     eddy_buffer_destroy(buffer);
 }
 
+static int no_event(void *arg, const eddy_event *event) {
+    (void)arg;
+    (void)event;
+    return 0;
+}
+
+static int no_shard(void *arg, const eddy_shard_facts *facts) {
+    (void)arg;
+    (void)facts;
+    return 0;
+}
+
+/* A store object that was never connected is a handle that was shut down (decision 1): PersistenceIDs alone,
+ * which is eddy_streams(), still answers. */
+Test(contract, EV01_what_is_not_connected_answers_to_nothing, .timeout = 20) {
+    eddy_store *store = sandbox_anonymous();
+    eddy_select select = select_stream("p");
+    eddy_reader *reader;
+    must(eddy_shutdown(store));
+    gives(put_expecting(store, "p", EDDY_ANY, NULL), EDDY_ECLOSED);
+    gives(eddy_reader_open(store, &select, &reader), EDDY_ECLOSED);
+    gives(eddy_shard_after_time(store, 1, 0, 10, no_event, NULL), EDDY_ECLOSED);
+    gives(eddy_shards(store, no_shard, NULL), EDDY_ECLOSED);
+    gives(eddy_truncate(store, eddy_str("p"), EDDY_ANY, 1, NULL), EDDY_ECLOSED);
+    lists(store, "", "", 9, "");
+    cr_assert_eq(facts_of(store).head, 0);
+    eddy_close(store);
+}
+
 Test(contract, EV02_opening_twice_keeps_the_data, .timeout = 20) {
     struct sandbox box;
     sandbox_make(&box);

@@ -111,6 +111,17 @@ Test(contract, NV39_figures_count_what_was_done, .timeout = 20) {
     eddy_close(store);
 }
 
+/* Here a snapshot is one: a file that holds the store. */
+Test(contract, NV38_snapshots_are_counted, .timeout = 60) {
+    struct sandbox box;
+    sandbox_make(&box);
+    eddy_store *store = with_three();
+    must(eddy_snapshot_write(store, sandbox_path(&box, "snapshot"), NULL, NULL));
+    must(eddy_snapshot_write(store, sandbox_path(&box, "snapshot"), NULL, NULL));
+    cr_assert_eq(counts_of(store).snapshots, 2);
+    eddy_close(store);
+}
+
 /* ---- Read, ReadStream ---- */
 
 /* Read(cursor, limit): the position is exclusive. A wrapper makes a negative position 0, and a negative

@@ -13,6 +13,7 @@ static void write_events(eddy_store *store) {
         .metadata = eddy_str("{\"state\":{\"balance_cents\":1000}}"),
         .time_ns = INT64_C(1700000000000) * 1000000, /* eGo has milliseconds */
         .shard = 0,
+        .flags = EDDY_SHARD_GIVEN, /* it is in shard 0, and not in none */
     };
     must(eddy_append(store, eddy_str(ACCOUNT), EDDY_NONE, &event, 1, NULL));
     for (int i = 0; i < 4; i++) {
@@ -55,6 +56,25 @@ static void replay(eddy_store *store, uint64_t from, uint64_t to, uint64_t max) 
     say("replayed %u events", count);
 }
 
+static int say_shard_event(void *arg, const eddy_event *event) {
+    (void)arg;
+    say("in shard %llu: %.*s", (unsigned long long)event->shard, SHOW(event->type));
+    return 0;
+}
+
+static int say_shard(void *arg, const eddy_shard_facts *facts) {
+    (void)arg;
+    say("shard %llu is at offset %llu", (unsigned long long)facts->shard,
+        (unsigned long long)facts->last_offset);
+    return 0;
+}
+
+/* GetShardEvents(shard, after that time, max), ShardNumbers() and ShardOffsets() */
+static void shards(eddy_store *store) {
+    must((int)eddy_shard_after_time(store, 0, 0, 500, say_shard_event, NULL));
+    must((int)eddy_shards(store, say_shard, NULL));
+}
+
 static int say_id(void *arg, const eddy_stream_facts *facts) {
     (void)arg;
     say("persistence id: %s", facts->name);
@@ -66,6 +86,7 @@ int main(void) {
     write_events(store);
     latest_event(store);
     replay(store, 1, 10, 100);
+    shards(store);
     must(eddy_truncate(store, eddy_str(ACCOUNT), EDDY_ANY, 3, NULL)); /* DeleteEvents(ACCOUNT, 3) */
     replay(store, 1, 10, 100);
     must((int)eddy_streams(store, eddy_str(""), eddy_str(""), 10, say_id,
@@ -73,6 +94,8 @@ int main(void) {
     example_close(store, "ego-events");
     return said("last seq number: 5 (acme.billing.Deposited)\n"
                 "replayed 5 events\n"
+                "in shard 0: acme.billing.AccountOpened\n"
+                "shard 0 is at offset 1\n"
                 "replayed 2 events\n"
                 "persistence id: account-42\n");
 }

@@ -439,6 +439,10 @@ static void random_select(struct actor *a, eddy_select *s, char *name) {
                             : 0;
     s->limit = rng_once_in(a->rng, 2) ? 1 + rng_below(a->rng, 50) : 0;
     s->flags = rng_once_in(a->rng, 3) ? EDDY_BACKWARD : 0;
+    if (rng_once_in(a->rng, 4)) {
+        s->flags |= EDDY_SHARD;
+        s->shard = rng_below(a->rng, 5);
+    }
 }
 
 /* The next event that a select gives behind (before) the one of an offset; 0: the first. */
@@ -493,7 +497,7 @@ static void read_some(struct actor *a) {
 static void follow_anew(struct actor *a) {
     eddy_reader_close(a->follower);
     random_select(a, &a->followed, a->followed_name);
-    a->followed.flags = EDDY_FOLLOW;
+    a->followed.flags = EDDY_FOLLOW | (a->followed.flags & EDDY_SHARD);
     a->followed.to_offset = a->followed.before_offset = 0;
     a->followed.to_version = a->followed.before_version = 0;
     a->followed.after_version =
@@ -525,6 +529,82 @@ static void follow_on(struct actor *a) {
     CHECK_EQ(position.head, a->world->head);
     CHECK(position.looked_at >= a->world->head);
     a->followed_to = a->world->head; /* what was removed meanwhile will not come */
+}
+
+/* ---- shards ---- */
+
+struct shard_walk {
+    struct actor *a;
+    uint64_t shard;
+    int64_t time; /* of the last one given, and its offset */
+    uint64_t offset;
+    uint64_t count;
+};
+
+/* The next event of a shard, in order of (time, offset). */
+static const struct world_event *next_of_shard(const struct shard_walk *w) {
+    const struct world_event *next = NULL;
+    const struct world *world = w->a->world;
+    for (uint32_t i = 0; i < world->count; i++) {
+        const struct world_event *e = &world->live[i];
+        int64_t time = world_time(e);
+        bool behind = time > w->time || (time == w->time && e->offset > w->offset);
+        if (world_in_shard(&e->given) && e->given.shard == w->shard && behind &&
+            (!next || time < world_time(next))) {
+            next = e;
+        }
+    }
+    return next;
+}
+
+static int walk_shard(void *arg, const eddy_event *event) {
+    struct shard_walk *w = arg;
+    const struct world_event *due = next_of_shard(w);
+    CHECK_SAY(due, "offset %" PRIu64 " of shard %" PRIu64 " is not due", event->offset, w->shard);
+    same(w->a, event, due);
+    w->time = event->time_ns;
+    w->offset = event->offset;
+    w->count++;
+    return 0;
+}
+
+static void read_shard(struct actor *a) {
+    struct shard_walk w = {.a = a, .shard = rng_below(a->rng, 5), .offset = UINT64_MAX};
+    uint64_t limit = 1 + rng_below(a->rng, 30);
+    w.time = (int64_t)rng_below(a->rng, 2000000) - 1000000;
+    int64_t got = eddy_shard_after_time(actor_either(a), w.shard, w.time, limit, walk_shard, &w);
+    CHECK_EQ(got, w.count);
+    CHECK(w.count == limit || !next_of_shard(&w));
+}
+
+static int walk_shards(void *arg, const eddy_shard_facts *facts) {
+    struct shard_walk *w = arg;
+    const struct world *world = w->a->world;
+    const struct world_event *last = NULL;
+    int64_t newest = INT64_MIN;
+    for (uint32_t i = 0; i < world->count; i++) {
+        const struct world_event *e = &world->live[i];
+        if (world_in_shard(&e->given) && e->given.shard == facts->shard) {
+            last = e;
+            newest = newest > world_time(e) ? newest : world_time(e);
+        }
+    }
+    CHECK(last && (w->count == 0 || facts->shard > w->shard));
+    CHECK_EQ(facts->last_offset, last->offset);
+    CHECK_EQ(facts->newest_time_ns, newest);
+    w->shard = facts->shard;
+    w->count++;
+    return 0;
+}
+
+static void list_shards(struct actor *a) {
+    struct shard_walk w = {.a = a};
+    uint32_t due = 0; /* a bit for each shard */
+    for (uint32_t i = 0; i < a->world->count; i++) {
+        const struct world_new *e = &a->world->live[i].given;
+        due |= world_in_shard(e) ? 1u << e->shard : 0;
+    }
+    CHECK_EQ(eddy_shards(actor_either(a), walk_shards, &w), __builtin_popcount(due));
 }
 
 static void look_through(struct actor *a) {
@@ -567,6 +647,8 @@ static const struct kind kinds[] = {
     {look_at_stream, 60},
     {look_at_store, 40},
     {list_streams, 30},
+    {read_shard, 20},
+    {list_shards, 10},
     {read_some, 120},
     {follow_on, 80},
     {forget_one, 10},

@@ -37,7 +37,7 @@ void world_random_event(struct rng *rng, uint32_t stream, struct world_new *even
     event->id = rng_once_in(rng, 3);
     event->shard = rng_once_in(rng, 2) ? rng_below(rng, 4) : 0;
     event->time_ns = kind < 2 ? (int64_t)rng_below(rng, 2000000) - 1000000 : 0;
-    event->flags = kind == 1 ? EDDY_TIME_GIVEN : 0;
+    event->flags = (kind == 1 ? EDDY_TIME_GIVEN : 0) | (rng_once_in(rng, 3) ? EDDY_SHARD_GIVEN : 0);
 }
 
 void world_give(const struct world_new *event, struct world_room *room, eddy_new_event *given) {
@@ -75,6 +75,7 @@ void world_read(const struct world *world, const struct world_event *event, stru
         given.id = eddy_str(room->id);
     }
     bool has_time = given.time_ns != 0 || (given.flags & EDDY_TIME_GIVEN);
+    bool in_shard = world_in_shard(&event->given);
     *read = (eddy_event){.offset = event->offset,
                          .version = event->version,
                          .stream = world_name(world, event->given.stream),
@@ -85,6 +86,8 @@ void world_read(const struct world *world, const struct world_event *event, stru
                          .time_ns = has_time ? given.time_ns : event->recorded_ns,
                          .recorded_ns = event->recorded_ns,
                          .shard = given.shard,
+                         .flags =
+                             (has_time ? EDDY_TIME_GIVEN : 0u) | (in_shard ? EDDY_SHARD_GIVEN : 0u),
                          .tx_offset = event->tx_offset,
                          .tx_count = event->tx_count};
 }
@@ -97,10 +100,19 @@ static uint64_t hash_bytes(uint64_t h, const void *ptr, size_t len) {
     return h ^ len;
 }
 
+int64_t world_time(const struct world_event *event) {
+    bool given = event->given.time_ns != 0 || (event->given.flags & EDDY_TIME_GIVEN);
+    return given ? event->given.time_ns : event->recorded_ns;
+}
+
+bool world_in_shard(const struct world_new *event) {
+    return event->shard != 0 || (event->flags & EDDY_SHARD_GIVEN);
+}
+
 uint64_t world_hash(const eddy_event *e) {
     const uint64_t numbers[] = {
         e->offset, e->version,   (uint64_t)e->time_ns, (uint64_t)e->recorded_ns,
-        e->shard,  e->tx_offset, e->tx_count};
+        e->shard,  e->tx_offset, e->tx_count,          e->flags};
     const eddy_bytes bytes[] = {e->stream, e->type, e->id, e->data, e->metadata};
     uint64_t h = hash_bytes(UINT64_C(0xcbf29ce484222325), numbers, sizeof numbers);
     for (size_t i = 0; i < sizeof bytes / sizeof bytes[0]; i++) {
@@ -168,8 +180,10 @@ static bool within(int64_t time, int64_t from, int64_t to) {
 }
 
 bool world_selects(const struct world *world, const struct world_event *e, const eddy_select *s) {
-    bool has_time = e->given.time_ns != 0 || (e->given.flags & EDDY_TIME_GIVEN);
-    int64_t time = has_time ? e->given.time_ns : e->recorded_ns;
+    int64_t time = world_time(e);
+    if ((s->flags & EDDY_SHARD) && (!world_in_shard(&e->given) || e->given.shard != s->shard)) {
+        return false;
+    }
     return e->offset > s->after_offset && (s->to_offset == 0 || e->offset <= s->to_offset) &&
            (s->before_offset == 0 || e->offset < s->before_offset) &&
            e->version > s->after_version && (s->to_version == 0 || e->version <= s->to_version) &&

@@ -112,6 +112,9 @@ void world_random_event(struct rng *rng, uint32_t stream, struct world_new *even
 void world_give(const struct world_new *event, struct world_room *room, eddy_new_event *given);
 void world_read(const struct world *world, const struct world_event *event, struct world_room *room,
                 eddy_event *read);
+/* Its own time, or that of recording. */
+int64_t world_time(const struct world_event *event);
+bool world_in_shard(const struct world_new *event);
 /* Of all that there is to read of an event; never 0 nor 1. */
 uint64_t world_hash(const eddy_event *event);
 
@@ -119,7 +122,7 @@ uint64_t world_hash(const eddy_event *event);
 const struct world_event *world_at(const struct world *world, uint64_t offset);
 const struct world_event *world_at_version(const struct world *world, uint32_t stream,
                                            uint64_t version);
-/* Whether a select gives an event; flags and limit are not looked at. */
+/* Whether a select gives an event; of the flags EDDY_SHARD alone is looked at, and not the limit. */
 bool world_selects(const struct world *world, const struct world_event *event,
                    const eddy_select *select);
 

@@ -1,5 +1,8 @@
 /* eddy.h from outside: events by their shard. */
 #include "eddy.h"
+#include "list.h"
+#include "plan.h"
+#include "store.h"
 #include "support/check.h"
 #include "support/child.h"
 #include "support/cr_must.h"
@@ -436,4 +439,28 @@ Test(api_shard, the_callback_may_end_it, .timeout = 20) {
     must(eddy_shutdown(store));
     gives(eddy_shard_after_time(store, 1, -1, 10, take_event, &calls), EDDY_ECLOSED);
     eddy_close(store);
+}
+
+/* Two shards that one note of the planner may stand for. */
+static uint64_t same_note(const struct eddy_arena *a, uint64_t shard) {
+    uint64_t slot = eddy_list_key(a, EDDY_LIST_SHARD, shard).hash & (EDDY_PLAN_LISTS - 1);
+    uint64_t other = shard + 1;
+    while ((eddy_list_key(a, EDDY_LIST_SHARD, other).hash & (EDDY_PLAN_LISTS - 1)) != slot) {
+        other++;
+    }
+    return other;
+}
+
+/* A new leaf of the first is linked when the note is of the second already, whose next event is not to go
+ * there. */
+Test(api_shard, two_shards_of_one_note_keep_apart, .timeout = 20) {
+    eddy_store *s = sandbox_anonymous();
+    uint64_t shards[2] = {1, same_note(&s->arena, 1)};
+    for (unsigned i = 0; i < 3 * EDDY_TRIE_SLOTS; i++) {
+        eddy_new_event both[2] = {{.shard = shards[0]}, {.shard = shards[1]}};
+        must(eddy_append(s, eddy_str("s"), EDDY_ANY, both, 2, NULL));
+        must(eddy_append(s, eddy_str("s"), EDDY_ANY, &both[i % 2], 1, NULL));
+        sandbox_check(s);
+    }
+    eddy_close(s);
 }

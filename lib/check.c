@@ -77,6 +77,7 @@ static void check_event(struct check *k, uint64_t offset, const eddy_word *slot,
                    (unsigned long long)raw.version, (int)eddy_stream_name(d).len,
                    (const char *)eddy_stream_name(d).ptr, o);
         } else if ((raw.flags & EDDY_SHARD_GIVEN) && eddy_list_has(v, raw.shard, offset) <= 0 &&
+                   !eddy_gone_event(v, offset, raw.version, more.stream) &&
                    eddy_view_load(v, slot) == ref) {
             report(k, "list", "offset %llu is not in the list of its shard", o);
         }

@@ -68,8 +68,11 @@ static int each_of_chain(const struct eddy_view *v, uint64_t off,
             return damaged(off);
         }
         int r = fn(arg, s);
-        r = r != 0 ? r : eddy_trie_follow(v, &s->collision, EDDY_ENTRY_CLASS(0), &off, &next);
-        if (r != 1) {
+        if (r != 0) {
+            return r;
+        }
+        r = eddy_trie_follow(v, &s->collision, EDDY_ENTRY_CLASS(0), &off, &next);
+        if (r <= 0) {
             return r;
         }
     }
@@ -191,7 +194,7 @@ int64_t eddy_list_has(const struct eddy_view *v, uint64_t shard, uint64_t offset
     struct eddy_shm_stream *list = eddy_arena_raw(v->arena, (uint64_t)off);
     int r = eddy_list_before(v, list, 0, eddy_view_load(v, &list->version), offset, &ordinal);
     r = r == 0 && ordinal > 0 ? eddy_list_look(v, list, ordinal, NULL, &at) : r;
-    return r < 0 ? r : at.number == offset ? (int64_t)ordinal : 0;
+    return r < 0 ? r : r == 1 && at.number == offset ? (int64_t)ordinal : 0;
 }
 
 /* ---- checking ---- */
@@ -313,9 +316,13 @@ static int gather(const struct eddy_arena *a, struct eddy_batch *b) {
     if (b->shards.count > 0) {
         return 0; /* by a try before */
     }
-    b->shards.at = malloc(b->sharded * sizeof *b->shards.at);
-    if (!b->shards.at) {
-        return eddy_error_set(EDDY_ENOMEM, "no memory for a transaction's notes");
+    if (b->sharded > b->shards.room) {
+        struct eddy_batch_shard *at = realloc(b->shards.at, b->sharded * sizeof *at);
+        if (!at) {
+            return eddy_error_set(EDDY_ENOMEM, "no memory for a transaction's notes");
+        }
+        b->shards.at = at;
+        b->shards.room = b->sharded;
     }
     for (uint32_t i = 0; i < b->events.count && n < b->sharded; i++) {
         struct eddy_shm_event *e = eddy_arena_raw(a, b->events.at[i].off);

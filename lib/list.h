@@ -48,7 +48,7 @@ int eddy_list_look(const struct eddy_view *view, struct eddy_shm_stream *list, u
 int eddy_list_before(const struct eddy_view *view, struct eddy_shm_stream *list, uint64_t low,
                      uint64_t high, uint64_t number, uint64_t *found);
 
-/* The ordinal of an event in the list of a shard: 0 if it is not there, or an error. */
+/* The ordinal of an event in the list of a shard: 0 if it is not there or marked, or an error. */
 int64_t eddy_list_has(const struct eddy_view *view, uint64_t shard, uint64_t offset);
 /* Reports what is wrong in a list, as of the instant of the view. Reads only, and bounded. */
 void eddy_list_check(const struct eddy_view *view, struct eddy_shm_stream *list,

@@ -421,6 +421,35 @@ Test(api_shard, shards_that_come_and_go_leave_nothing_behind, .timeout = 60) {
     eddy_close(store);
 }
 
+Test(api_shard, a_snapshot_keeps_them, .timeout = 60) {
+    struct sandbox box;
+    struct rng rng = rng_make(94);
+    eddy_options options = EDDY_OPTIONS_INIT;
+    sandbox_make(&box);
+    options.dir = box.dir;
+    options.cap = SANDBOX_CAP;
+    open_store();
+    while (head < 1000) {
+        append_many(&rng, 1 + (unsigned)rng_below(&rng, 50), false);
+    }
+    eddy_new_event untimed = {.shard = 99}; /* its time is that of its recording */
+    must(eddy_append(store, eddy_str("untimed"), EDDY_ANY, &untimed, 1, NULL));
+    known[++head] = (struct known){.shard = 99, .there = true};
+    cut(1, 100);
+    keep(600);
+    const char *file = sandbox_path(&box, "shards.snap");
+    must(eddy_snapshot_write(store, file, NULL, NULL));
+    must(eddy_snapshot_restore(file, "again", &options));
+    eddy_close(store);
+    store = sandbox_open(&box, "again", 0);
+    compare_readers(store);
+    for (uint64_t shard = 0; shard < SHARDS; shard++) {
+        compare_times(store, shard, INT64_MIN, SIZE_MAX);
+    }
+    sandbox_check(store);
+    eddy_close(store);
+}
+
 static int take_event(void *arg, const eddy_event *event) {
     (void)event;
     return ++*(int *)arg == 3;

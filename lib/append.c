@@ -222,6 +222,16 @@ static inline size_t list(const struct eddy_arena *a, const struct direct *d,
     return (size_t)(w - words);
 }
 
+/* Have all events what a strict store wants? If not, the long way says so. */
+static bool all_complete(const struct eddy_arena *a, const struct direct *d, size_t count) {
+    for (size_t i = 0; i < count; i++) {
+        if (eddy_retain_lacks(a, d->refs[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* The head, the totals and the redo list as of the attempt. Returns the words, or 0: not in this
  * way.
  */
@@ -239,7 +249,8 @@ static inline size_t evaluate(struct eddy_plan *p, struct direct *d, int64_t exp
     d->floor = 0;
     if (__builtin_expect(limits != 0 && !EDDY_IS_TOMB(limits), 0)) {
         uint64_t floor = t->after.floor;
-        if (!eddy_retain_few(p, limits, t, count, d->bytes)) {
+        if (!eddy_retain_few(p, limits, t, count, d->bytes) ||
+            ((p->limits.flags & EDDY_STRICT) && !all_complete(a, d, count))) {
             return 0;
         }
         d->floor = t->after.floor != floor ? t->after.floor : 0;

@@ -408,6 +408,9 @@ EDDY_API int eddy_reset(eddy_store *store, eddy_result *result);
 #define EDDY_DROP_STREAM_EVENTS 0x8u /* beyond `stream_events`, the oldest of the stream */
 #define EDDY_DROP_WHEN_FULL 0x10u    /* when there is no memory, the oldest go */
 #define EDDY_DROP_ALL 0x1fu
+#define EDDY_STRICT                                                                                \
+    0x20u /* what is appended must have ids, types and times of its own: events without are refused, \
+             with their transaction, by EDDY_EINVAL and a sentence that names event and field */
 
 /* What a store may hold. Zero in a field: no limit. They are the store's, not the handle's: whoever
  * sets them sets them for all, at one instant. What passes a limit is refused whole, with
@@ -416,7 +419,7 @@ EDDY_API int eddy_reset(eddy_store *store, eddy_result *result);
  * events, bytes or age_ns have left no event are removed, soon after. */
 typedef struct eddy_limits {
     uint32_t size;          /* sizeof(eddy_limits) */
-    uint32_t flags;         /* EDDY_DROP_... */
+    uint32_t flags;         /* EDDY_DROP_..., EDDY_STRICT */
     uint64_t events;        /* of the store */
     uint64_t bytes;         /* of memory, by its events, headers included */
     uint64_t streams;       /* that are there */
@@ -746,6 +749,13 @@ typedef struct eddy_position {
 } eddy_position;
 
 EDDY_API int eddy_reader_position(eddy_reader *reader, eddy_position *position);
+
+/* A place in a stream (of an event: its version, its time) as a line for logs and people, in UTC, with as
+ * many digits behind the second as it has: "stream:a pos:42 time:2023-01-01T12:00:00Z". Into text, as
+ * snprintf() does: at most size bytes with the zero at the end; gives the length of the whole. A name's
+ * bytes are taken as they are, up to a zero byte. EDDY_EINVAL: the name is too long. */
+EDDY_API int eddy_cursor_text(char *text, size_t size, eddy_bytes stream, uint64_t position,
+                              int64_t time_ns);
 
 /* Asks of a borrowed event (EDDY_BORROW) whether its bytes still hold: 1 yes, 0 no. */
 EDDY_API int eddy_reader_holds(eddy_reader *reader);

@@ -120,9 +120,9 @@ static int check_limits(const eddy_limits *given, eddy_limits *l) {
                               given->size, sizeof *l);
     }
     memcpy(l, given, given->size);
-    if (l->flags & ~EDDY_DROP_ALL) {
+    if (l->flags & ~(EDDY_DROP_ALL | EDDY_STRICT)) {
         return eddy_error_set(EDDY_EINVAL, "limits have unknown flags (%#x)",
-                              l->flags & ~EDDY_DROP_ALL);
+                              l->flags & ~(EDDY_DROP_ALL | EDDY_STRICT));
     }
     if (l->age_ns < 0) {
         return eddy_error_set(EDDY_EINVAL, "a limit of age of %lld ns: must not be negative",

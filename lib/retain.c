@@ -431,6 +431,32 @@ static int limit_streams(struct eddy_plan *p, const struct eddy_batch *b, const 
     return r;
 }
 
+const char *eddy_retain_lacks(const struct eddy_arena *a, uint64_t block) {
+    struct eddy_shm_event h;
+    eddy_event_load_header(eddy_arena_raw(a, block), &h);
+    return h.id_len == 0                  ? "id"
+           : h.type_len == 0              ? "type"
+           : !(h.flags & EDDY_EVENT_TIME) ? "time"
+                                          : NULL;
+}
+
+/* Refuses what a strict store does not take. */
+static int be_strict(const struct eddy_plan *p, const struct eddy_batch *b) {
+    for (uint32_t i = 0; i < b->events.count; i++) {
+        const struct eddy_batch_event *e = &b->events.at[i];
+        const char *lacks = eddy_retain_lacks(p->thread->arena, e->off);
+        eddy_bytes name = eddy_batch_name(b, e->stream);
+        if (lacks) {
+            return eddy_error_set(
+                EDDY_EINVAL,
+                "event %u of %u, to stream '%.*s', has no %s: this store is strict "
+                "(EDDY_STRICT) and wants an id, a type and a time of each",
+                i + 1, b->events.count, (int)name.len, (const char *)name.ptr, lacks);
+        }
+    }
+    return 0;
+}
+
 int eddy_retain_plan(const struct eddy_committer *c, struct eddy_batch *b, struct eddy_attempt *t) {
     eddy_limits l;
     struct eddy_plan *p = c->plan;
@@ -439,6 +465,9 @@ int eddy_retain_plan(const struct eddy_committer *c, struct eddy_batch *b, struc
         return 0;
     }
     int r = eddy_retain_load(&p->view, &l);
+    if (r == 0 && (l.flags & EDDY_STRICT)) {
+        r = be_strict(p, b);
+    }
     if (r == 0) {
         r = limit_each_stream(p, b, &l, t);
     }

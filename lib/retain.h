@@ -22,6 +22,9 @@ void eddy_retain_start(struct eddy_gone_rise *rise, const struct eddy_ring_copy 
 int eddy_retain_step(const struct eddy_view *view, struct eddy_gone_rise *rise,
                      const struct eddy_ring_copy *now);
 
+/* What an event in a block of ours has not, of what a strict store (EDDY_STRICT) wants: NULL if it has
+ * all. */
+const char *eddy_retain_lacks(const struct eddy_arena *arena, uint64_t block);
 /* For the short way of an append: goes on if the limits, whose block is at `off`, want no more than that
  * a few of the oldest events go, and takes those out of attempt->after. False: in the long way. */
 bool eddy_retain_few(struct eddy_plan *plan, uint64_t off, struct eddy_attempt *attempt,

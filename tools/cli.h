@@ -66,6 +66,7 @@ enum option_id {
     OPT_DROP,
     OPT_DROP_WHEN_FULL,
     OPT_NO_LIMITS,
+    OPT_STRICT,
     OPT_REPLACE,
     OPT_RESET,
     OPT_WAIT,

@@ -304,6 +304,7 @@ static const char *const reset_examples[] = {
 static const struct option_def limits_options[] = {
     LIMIT_OPTIONS,
     {OPT_DROP, 0, "drop", "LIST", NULL, "at these (also: full) the oldest go (the default)"},
+    {OPT_STRICT, 0, "strict", "on|off", "on|off", "refuse events without id, type or time"},
     {OPT_NO_LIMITS, 0, "none", NULL, NULL, "no limits, but for those that are given"},
     {OPT_DRY_RUN, 0, "dry-run", NULL, NULL, "show what would go, and change nothing"},
     {OPT_OUTPUT, 'o', "output", "FORM", "text|json|jsonl", "text (default) or json"},

@@ -56,7 +56,8 @@ bool limits_given(const struct args *args) {
             return true;
         }
     }
-    return args->given[OPT_REFUSE] || args->given[OPT_DROP] || args->given[OPT_NO_LIMITS];
+    return args->given[OPT_REFUSE] || args->given[OPT_DROP] || args->given[OPT_NO_LIMITS] ||
+           args->given[OPT_STRICT];
 }
 
 /* A limit that is new lets the oldest go, unless --refuse says otherwise. */
@@ -158,6 +159,10 @@ bool limits_change(const struct args *args, eddy_limits *limits) {
         return false;
     }
     limits->flags = (limits->flags | drop) & ~refuse;
+    if (args->given[OPT_STRICT]) {
+        bool on = strcmp(args->value[OPT_STRICT], "on") == 0;
+        limits->flags = on ? limits->flags | EDDY_STRICT : limits->flags & ~EDDY_STRICT;
+    }
     return true;
 }
 
@@ -306,6 +311,7 @@ static int show_holder(struct look *look, const eddy_facts *facts) {
 
 static void show_limits(struct look *look, const eddy_limits *limits, const eddy_facts *facts) {
     bool when_full = (limits->flags & EDDY_DROP_WHEN_FULL) != 0;
+    bool strict = (limits->flags & EDDY_STRICT) != 0;
     bool any = false;
     out_str(&look->out, look->json ? ",\"limits\":{" : "");
     for (EACH_LIMIT(limit)) {
@@ -319,7 +325,8 @@ static void show_limits(struct look *look, const eddy_limits *limits, const eddy
         }
     }
     if (look->json) {
-        out_printf(&look->out, "\"full\":\"%s\"}", when_full ? "drop" : "refuse");
+        out_printf(&look->out, "\"full\":\"%s\",\"strict\":%s}", when_full ? "drop" : "refuse",
+                   strict ? "true" : "false");
         return;
     }
     if (!any) {
@@ -328,6 +335,10 @@ static void show_limits(struct look *look, const eddy_limits *limits, const eddy
     }
     look_name(look, "when_full");
     out_str(&look->out, when_full ? "the oldest go\n" : "new ones are refused\n");
+    if (strict) {
+        look_name(look, "strict");
+        OUT_LITERAL(&look->out, "events without id, type or time are refused\n");
+    }
 }
 
 int limits_show(struct look *look) {

@@ -180,3 +180,76 @@ Test(contract, GS38_what_was_stored_with_falling_times_comes_by_time, .timeout =
     reads(store, &select, VERSION, "3 2 1");
     eddy_close(store);
 }
+
+/* ---- what a store demands of events ---- */
+
+static int append_three(eddy_store *store, const char *stream, const eddy_new_event *last) {
+    const eddy_new_event fine = {
+        .id = eddy_str("id"), .type = eddy_str("type"), .flags = EDDY_TIME_GIVEN};
+    const eddy_new_event events[3] = {fine, fine, *last};
+    return eddy_append(store, eddy_str(stream), EDDY_ANY, events, 3, NULL);
+}
+
+/* By default eddy fills in what is missing; a strict store refuses the batch, and names the field. */
+Test(contract, NV10_a_strict_store_refuses_what_has_no_id_type_or_time, .timeout = 20) {
+    const eddy_new_event bad[] = {
+        {.type = eddy_str("type"), .time_ns = 1},
+        {.id = eddy_str("id"), .time_ns = 1},
+        {.id = eddy_str("id"), .type = eddy_str("type")},
+    };
+    const char *fields[] = {"no id", "no type", "no time"};
+    eddy_store *store = sandbox_anonymous();
+    eddy_limits limits = EDDY_LIMITS_INIT;
+    limits.flags = EDDY_STRICT;
+    must(eddy_limits_set(store, &limits, NULL));
+    for (int known = 0; known < 2; known++) { /* a new stream; one that has been written to */
+        uint64_t head = facts_of(store).head;
+        for (int i = 0; i < 3; i++) {
+            gives(append_three(store, "s", &bad[i]), EDDY_EINVAL);
+            has_text(eddy_errmsg(), fields[i]);
+            has_text(eddy_errmsg(), "event 3 of 3");
+            eddy_tx *tx;
+            must(eddy_tx_begin(store, &tx));
+            must(eddy_tx_append(tx, eddy_str("other"), &bad[i]));
+            gives(eddy_tx_commit(tx, NULL), EDDY_EINVAL);
+            eddy_tx_free(tx);
+        }
+        cr_assert_eq(facts_of(store).head, head);
+        cr_assert_eq(facts_of(store).streams, (uint64_t)known);
+        const eddy_new_event fine = {
+            .id = eddy_str("id"), .type = eddy_str("type"), .flags = EDDY_TIME_GIVEN};
+        must(append_three(store, "s", &fine)); /* the time 0 that is given is one */
+    }
+    limits.flags = 0;
+    must(eddy_limits_set(store, &limits, NULL));
+    for (int i = 0; i < 3; i++) {
+        must(append_three(store, "s", &bad[i]));
+    }
+    eddy_close(store);
+}
+
+/* ---- cursors ---- */
+
+static void text_is(const char *stream, uint64_t position, int64_t time_ns, const char *expected) {
+    char text[400];
+    int n = eddy_cursor_text(text, sizeof text, eddy_str(stream), position, time_ns);
+    cr_assert_str_eq(text, expected);
+    cr_assert_eq(n, (int)strlen(expected));
+}
+
+Test(contract, NV42_a_cursor_as_text, .timeout = 20) {
+    char text[8];
+    text_is("test-stream", 42, 1672574400 * SECOND,
+            "stream:test-stream pos:42 time:2023-01-01T12:00:00Z");
+    text_is("", 0, 0, "stream: pos:0 time:1970-01-01T00:00:00Z");
+    text_is("s", UINT64_MAX, -1,
+            "stream:s pos:18446744073709551615 time:1969-12-31T23:59:59.999999999Z");
+    text_is("s", 1, 951782400 * SECOND + 500000000, "stream:s pos:1 time:2000-02-29T00:00:00.5Z");
+    text_is("s", 1, 4107542400 * SECOND, "stream:s pos:1 time:2100-03-01T00:00:00Z");
+    text_is("s", 1, INT64_MAX, "stream:s pos:1 time:2262-04-11T23:47:16.854775807Z");
+    text_is("s", 1, INT64_MIN, "stream:s pos:1 time:1677-09-21T00:12:43.145224192Z");
+    cr_assert_eq(eddy_cursor_text(text, sizeof text, eddy_str("a"), 1, 0), 40);
+    cr_assert_str_eq(text, "stream:");
+    cr_assert_eq(eddy_cursor_text(NULL, 0, eddy_str("a"), 1, 0), 40);
+    gives(eddy_cursor_text(text, sizeof text, eddy_mem(text, 256), 1, 0), EDDY_EINVAL);
+}

@@ -15,7 +15,8 @@ static void make_events(int n) {
 
 #define LIMITS(list)                                                                               \
     SHELL(0, list "\n",                                                                            \
-          "eddy limits -o json | jq -c '.limits | map_values(if type == \"object\" then "          \
+          "eddy limits -o json | jq -c '.limits | del(.strict) | map_values(if type == "           \
+          "\"object\" then "                                                                       \
           "[.limit, .beyond] else . end) | map(.)'")
 
 Test(limits_tool, a_new_store_has_no_limits, .timeout = 60) {
@@ -23,6 +24,19 @@ Test(limits_tool, a_new_store_has_no_limits, .timeout = 60) {
     RUNS(0, "limits               none\nwhen_full            new ones are refused\n", NULL,
          "limits");
     LIMITS("[null,null,null,null,null,null,\"refuse\"]");
+}
+
+Test(limits_tool, a_strict_store_is_made_and_unmade, .timeout = 60) {
+    RUNS(0, "offset 1", NULL, "append", "s", "1");
+    RUNS(2, NULL, "on|off", "limits", "--strict", "yes");
+    RUNS(0, "gone", NULL, "limits", "--strict", "on");
+    RUNS(0, "without id, type or time are refused", NULL, "limits");
+    SHELL(0, "true", "eddy limits -o json | jq .limits.strict");
+    RUNS(2, NULL, "has no id", "append", "s", "2");
+    RUNS(0, "offset 2", NULL, "append", "s", "--id", "i", "-t", "t", "--time", "now", "2");
+    RUNS(0, "gone", NULL, "limits", "--strict", "off");
+    SHELL(0, "false", "eddy limits -o json | jq .limits.strict");
+    RUNS(0, "offset 3", NULL, "append", "s", "3");
 }
 
 Test(limits_tool, limits_are_changed_one_by_one, .timeout = 60) {

@@ -50,9 +50,7 @@ static inline void clear(struct eddy_plan *p) {
     p->swaps.count = 0;
     p->maxima.count = 0;
     p->taken_count = 0;
-    if (p->own.count > 0) {
-        eddy_overlay_clear(&p->own);
-    }
+    eddy_overlay_clear(&p->own);
 }
 
 void eddy_plan_reset(struct eddy_plan *p) {
@@ -465,19 +463,16 @@ int eddy_plan_max_seen(struct eddy_plan *p, eddy_word *word, uint64_t value) {
     return r < 0 ? r : eddy_overlay_put(&p->own, off_of(p, word), value, true);
 }
 
-int eddy_plan_replace(struct eddy_plan *p, eddy_word *root, uint64_t value, uint64_t seq) {
-    uint64_t old = eddy_view_load(&p->view, root);
-    bool there = old != 0 && !EDDY_IS_TOMB(old);
-    int r = there ? eddy_plan_condemn(p, old) : 0;
-    if (r < 0 || (!there && value == 0)) {
-        return r;
-    }
-    return eddy_plan_cell(p, root, false, old, value ? value : EDDY_TOMB(seq));
-}
-
 int eddy_plan_link(struct eddy_plan *p, eddy_word *cell, uint64_t in, uint64_t value,
                    uint64_t seq) {
     uint64_t old = eddy_view_load(&p->view, cell);
     return eddy_plan_cell(p, cell, eddy_plan_is_private(p, in), old,
                           value ? value : EDDY_TOMB(seq));
+}
+
+int eddy_plan_replace(struct eddy_plan *p, eddy_word *root, uint64_t value, uint64_t seq) {
+    uint64_t old = eddy_view_load(&p->view, root);
+    bool there = old != 0 && !EDDY_IS_TOMB(old);
+    int r = there ? eddy_plan_condemn(p, old) : 0;
+    return r < 0 || (!there && value == 0) ? r : eddy_plan_link(p, root, 0, value, seq);
 }

@@ -50,7 +50,9 @@ static inline void clear(struct eddy_plan *p) {
     p->swaps.count = 0;
     p->maxima.count = 0;
     p->taken_count = 0;
-    eddy_overlay_clear(&p->own);
+    if (p->own.count > 0) {
+        eddy_overlay_clear(&p->own);
+    }
 }
 
 void eddy_plan_reset(struct eddy_plan *p) {
@@ -69,6 +71,14 @@ static void remember(const struct eddy_arena *a, struct eddy_trie_leaf *near, ui
     /* [plan.R12] relaxed: constant since before the leaf was linked */
     near->base = eddy_ld_rlx(&leaf->base);
     near->era = 0;
+}
+
+void eddy_plan_forget_near(struct eddy_plan *p, const struct eddy_trie_leaf *near) {
+    for (size_t i = 0; i < p->taken_count; i++) {
+        if (p->taken[i].near == near) {
+            p->taken[i].near = NULL;
+        }
+    }
 }
 
 void eddy_plan_done(struct eddy_plan *p) {
@@ -463,16 +473,19 @@ int eddy_plan_max_seen(struct eddy_plan *p, eddy_word *word, uint64_t value) {
     return r < 0 ? r : eddy_overlay_put(&p->own, off_of(p, word), value, true);
 }
 
+int eddy_plan_replace(struct eddy_plan *p, eddy_word *root, uint64_t value, uint64_t seq) {
+    uint64_t old = eddy_view_load(&p->view, root);
+    bool there = old != 0 && !EDDY_IS_TOMB(old);
+    int r = there ? eddy_plan_condemn(p, old) : 0;
+    if (r < 0 || (!there && value == 0)) {
+        return r;
+    }
+    return eddy_plan_cell(p, root, false, old, value ? value : EDDY_TOMB(seq));
+}
+
 int eddy_plan_link(struct eddy_plan *p, eddy_word *cell, uint64_t in, uint64_t value,
                    uint64_t seq) {
     uint64_t old = eddy_view_load(&p->view, cell);
     return eddy_plan_cell(p, cell, eddy_plan_is_private(p, in), old,
                           value ? value : EDDY_TOMB(seq));
-}
-
-int eddy_plan_replace(struct eddy_plan *p, eddy_word *root, uint64_t value, uint64_t seq) {
-    uint64_t old = eddy_view_load(&p->view, root);
-    bool there = old != 0 && !EDDY_IS_TOMB(old);
-    int r = there ? eddy_plan_condemn(p, old) : 0;
-    return r < 0 || (!there && value == 0) ? r : eddy_plan_link(p, root, 0, value, seq);
 }

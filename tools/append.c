@@ -39,8 +39,12 @@ static int print_result(const struct args *args, const eddy_result *result) {
         return rc;
     }
     bool json = args->given[OPT_OUTPUT] && !cli_output_is(args, "text");
-    out_printf(&out, json ? "{\"offset\":%llu,\"version\":%llu}\n" : "offset %llu version %llu\n",
+    out_printf(&out, json ? "{\"offset\":%llu,\"version\":%llu" : "offset %llu version %llu",
                (unsigned long long)result->last_offset, (unsigned long long)result->last_version);
+    if (json && args->given[OPT_KEY]) {
+        out_printf(&out, ",\"repeated\":%s", result->repeated ? "true" : "false");
+    }
+    out_str(&out, json ? "}\n" : result->repeated ? ", as before\n" : "\n");
     return out_close(&out);
 }
 
@@ -69,7 +73,10 @@ static int append_event(const struct args *args, const eddy_new_event *event, in
     if (code != EXIT_OK) {
         return code;
     }
-    int rc = eddy_append(store, eddy_str(stream), expected, event, 1, &result);
+    int rc = args->given[OPT_KEY]
+                 ? eddy_append_once(store, eddy_str(args->value[OPT_KEY]), eddy_str(stream),
+                                    expected, event, 1, &result)
+                 : eddy_append(store, eddy_str(stream), expected, event, 1, &result);
     if (rc == EDDY_ECONFLICT) {
         code = expect_failed(stream, expected, &result, "stored");
     } else {
@@ -86,6 +93,10 @@ int run_append(const struct args *args) {
     memset(&event, 0, sizeof event);
     if (!expect_parse(args, &expected) || !take_event(args, &event)) {
         return EXIT_USAGE;
+    }
+    size_t key = args->given[OPT_KEY] ? strlen(args->value[OPT_KEY]) : 1;
+    if (key == 0 || key > EDDY_KEY_LEN_MAX) {
+        return cli_usage(args, "a key has 1 to %u bytes, not %zu", EDDY_KEY_LEN_MAX, key);
     }
     size_t len = strlen(args->positional[0]);
     if (len == 0 || len > EDDY_STREAM_MAX) { /* before a store is made for it */

@@ -25,6 +25,8 @@ const struct option_def cli_common_options[] = {
          "events of each stream at most; its oldest go"},                                            \
         {OPT_LIMIT_NAMES, 0, "names", "N", NULL, "removed streams that stay known, at most"},        \
         {OPT_LIMIT_AGE, 0, "age", "DURATION", NULL, "events go when they are so old: 30s, 12h, 7d"}, \
+        {OPT_LIMIT_KEYS, 0, "keys", "N", NULL, "answers to --key that are kept (65536)"},            \
+        {OPT_LIMIT_KEYS_AGE, 0, "keys-age", "DURATION", NULL, "and for how long (10m)"},             \
         {OPT_REFUSE, 0,    "refuse",                                                                 \
          "LIST",     NULL, "at events,bytes,streams,stream-events: refuse new ones"},                \
     {                                                                                                \
@@ -101,6 +103,7 @@ static const struct option_def append_options[] = {
     {OPT_TYPE, 't', "type", "TYPE", NULL, "the event's type"},
     {OPT_EXPECT, 'x', "expect", "VERSION", NULL,
      "any (default), none, exists, or the stream's version"},
+    {OPT_KEY, 0, "key", "KEY", NULL, "once only: the same key again gives the first answer"},
     {OPT_ID, 0, "id", "ID", NULL, "the event's id (default STREAM-VERSION)"},
     {OPT_METADATA, 'm', "metadata", "BYTES", NULL, "what goes with the data"},
     {OPT_TIME, 0, "time", "TIME", NULL, "when it happened (default: now)"},

@@ -27,6 +27,8 @@ static const struct limit limits_known[] = {
      EDDY_DROP_STREAM_EVENTS, LIMIT_COUNT},
     {"names", OPT_LIMIT_NAMES, offsetof(eddy_limits, names), 0, LIMIT_COUNT},
     {"age", OPT_LIMIT_AGE, offsetof(eddy_limits, age_ns), 0, LIMIT_AGE},
+    {"keys", OPT_LIMIT_KEYS, offsetof(eddy_limits, keys), 0, LIMIT_COUNT},
+    {"keys_age", OPT_LIMIT_KEYS_AGE, offsetof(eddy_limits, keys_age_ns), 0, LIMIT_AGE},
     {"full", OPT_DROP_WHEN_FULL, NO_FIELD, EDDY_DROP_WHEN_FULL, LIMIT_COUNT},
 };
 

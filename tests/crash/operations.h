@@ -14,6 +14,7 @@ extern const struct operations operations_index;
 extern const struct operations operations_large;
 extern const struct operations operations_read;
 extern const struct operations operations_member;
+extern const struct operations operations_once;
 
 extern const struct operations operations_keyed;
 

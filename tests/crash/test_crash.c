@@ -77,6 +77,11 @@ Test(crash, a_death_at_any_instruction_of_an_append_leaves_all_or_nothing, .time
     walk(&operations_append, "appends");
 }
 
+Test(crash, a_death_at_any_instruction_of_a_keyed_transaction_leaves_all_or_nothing,
+     .timeout = 3600) {
+    walk(&operations_once, "keyed transactions");
+}
+
 Test(crash, a_death_at_any_instruction_of_a_growing_index_leaves_it_sound, .timeout = 3600) {
     walk(&operations_index, "indexes");
 }

@@ -3,6 +3,7 @@
 #include "apply.h"
 #include "gone.h"
 #include "retain.h"
+#include "told.h"
 #include "tx.h"
 #include "upkeep.h"
 
@@ -396,22 +397,21 @@ __attribute__((flatten)) int eddy_append(eddy_store *store, eddy_bytes stream, i
     if (r == 0) {
         r = check_append(stream, expected, events, count);
     }
-    if (r < 0 || count == 0) {
-        return r;
+    if (__builtin_expect(r < 0 || count == 0, 0)) {
+        return eddy_told_failure(store, r);
     }
+    int64_t began = eddy_told_began(store);
     int64_t now = eddy_store_now(store);
     r = count == 1 ? append(&c->plan, stream, expected, events, 1, now, result)
                    : eddy_append_direct(&c->plan, stream, expected, events, count, now, result);
     if (__builtin_expect(r == 0, 0)) {
-        return eddy_tx_append_batch(c, eddy_mem(NULL, 0), stream, expected, events, count, now,
-                                    result);
-    }
-    if (__builtin_expect(r < 0, 0)) {
+        r = eddy_tx_append_batch(c, eddy_mem(NULL, 0), stream, expected, events, count, now,
+                                 result);
+    } else if (__builtin_expect(r < 0, 0)) {
         eddy_tx_clear_result(result);
-        return r;
-    }
-    if (__builtin_expect(result->removed != 0, 0)) {
+    } else if (__builtin_expect(result->removed != 0, 0)) {
         eddy_upkeep_dropped(c, result->removed);
     }
-    return 0;
+    return eddy_told(store, began, EDDY_DID_COMMIT, r < 0 ? r : 0, count,
+                     eddy_told_bytes(store, events, count));
 }

@@ -120,6 +120,30 @@ typedef struct eddy_store eddy_store;
 #define EDDY_CAP_MIN (UINT64_C(4) << 20)
 #define EDDY_CAP_MAX (UINT64_C(1) << 44)
 
+/* For who brings a collector of metrics: what the calls of a handle have done. Each function is called
+ * behind the call that it tells of, by the same thread, with no lock held; it may call eddy, but must
+ * not close the handle. Any may be NULL; without them nothing is measured. ns: how long the call took. */
+typedef struct eddy_metrics {
+    uint32_t size; /* sizeof(eddy_metrics) */
+    uint32_t reserved;
+    void *arg; /* the first argument of each */
+    /* A transaction was committed, of so many events (0: of other things) and bytes of data and metadata. */
+    void (*commit)(void *arg, uint64_t events, uint64_t bytes, int64_t ns);
+    /* A call gave so many events, of so many bytes of data and metadata; 0: there was none. */
+    void (*read)(void *arg, uint64_t events, uint64_t bytes, int64_t ns);
+    /* A condition did not hold. */
+    void (*conflict)(void *arg, int64_t ns);
+    /* A call failed otherwise; also EDDY_ENOENT, EDDY_ETIMEDOUT, EDDY_ELAPPED. message: during the call. */
+    void (*error)(void *arg, int code, const char *message);
+    /* A snapshot of the store was written into a file of so many bytes. */
+    void (*snapshot)(void *arg, uint64_t bytes, int64_t ns);
+    /* A reader that follows was opened (1) or closed (-1). */
+    void (*subscription)(void *arg, int64_t change);
+} eddy_metrics;
+
+#define EDDY_METRICS_INIT                                                                          \
+    { sizeof(eddy_metrics), 0, 0, 0, 0, 0, 0, 0, 0 }
+
 /* How to open a store. Set size to sizeof(eddy_options); zero in any other field is the default.
  * cap, mode, members, threads, reserve and EDDY_EPHEMERAL count only for the call that makes the
  * store. */
@@ -142,10 +166,11 @@ typedef struct eddy_options {
     int64_t full_wait_ns; /* how long a call of this handle that finds the store full may wait for
                              somebody to make room, before it gives EDDY_EFULL; default 0: not at
                              all. Only then does an append block */
+    const eddy_metrics *metrics; /* copied; NULL: none */
 } eddy_options;
 
 #define EDDY_OPTIONS_INIT                                                                          \
-    { sizeof(eddy_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+    { sizeof(eddy_options), 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0 }
 
 /* Opens the store `name` and gives its handle in *out, to be closed by eddy_close(). Made if it is
  * missing, unless the flags say otherwise; nobody ever sees a half-made one. Opening is also the
@@ -877,7 +902,7 @@ typedef struct eddy_facts {
 
 EDDY_API int eddy_info(eddy_store *store, eddy_facts *facts);
 
-/* Counters since the store was made, over all processes; they only grow. */
+/* Counters since the store was made, over all processes; they only grow, but for `subscriptions`. */
 typedef struct eddy_counts {
     uint32_t size; /* set by the caller: sizeof(eddy_counts) */
     uint32_t reserved;
@@ -892,10 +917,55 @@ typedef struct eddy_counts {
     uint64_t wakes;     /* system calls made to wake waiters */
     uint64_t sleeps;    /* waits that slept */
     uint64_t extents_taken;
-    uint64_t sweeps; /* dead members cleared up after */
+    uint64_t sweeps;         /* dead members cleared up after */
+    uint64_t events_removed; /* by hand, by limits, by age */
+    uint64_t streams_made;
+    uint64_t lapses;        /* EDDY_ELAPPED, given to readers */
+    uint64_t snapshots;     /* of the store, written into files */
+    uint64_t errors;        /* in the log: see eddy_errors() */
+    uint64_t subscriptions; /* readers that follow, of living processes, open now */
 } eddy_counts;
 
 EDDY_API int eddy_stats(eddy_store *store, eddy_counts *counts);
+
+/* How far behind the last event somebody is. */
+#define EDDY_LAG_CHECKPOINT 1u
+#define EDDY_LAG_READER 2u /* a reader that follows or borrows, not of a read-only handle */
+
+typedef struct eddy_lag {
+    uint32_t size;     /* sizeof(eddy_lag), set by eddy */
+    uint32_t kind;     /* EDDY_LAG_... */
+    uint64_t offset;   /* up to which it has come */
+    uint64_t events;   /* offsets behind it that the store still has: some of them may be gone */
+    int64_t behind_ns; /* for how long the oldest of these has been there; 0: it is not behind */
+    uint64_t shard;    /* of a checkpoint */
+    uint32_t slot;     /* of a reader, and its process: */
+    uint32_t pid;
+    bool alive;
+    bool follows;
+    uint32_t name_len;
+    char name[256]; /* the checkpoint's; of a reader: the command of its process */
+} eddy_lag;
+
+/* Calls fn for each checkpoint and then for each reader that has a slot, until fn gives another value
+ * than 0. Returns how many calls were made. */
+EDDY_API int64_t eddy_lags(eddy_store *store, int (*fn)(void *arg, const eddy_lag *lag), void *arg);
+
+/* A distinct error: those that calls on the store met and that say something about it (EDDY_EFULL,
+ * EDDY_ELIMIT, EDDY_ECORRUPT, EDDY_ELAPPED, EDDY_EAGAIN, EDDY_EACCESS, EDDY_ENOMEM, EDDY_ESYS), in any
+ * process but through read-only handles. */
+typedef struct eddy_error_facts {
+    uint32_t size; /* sizeof(eddy_error_facts), set by eddy */
+    int32_t code;  /* EDDY_E...; 0: all that came when the log was full, as one */
+    uint64_t count;
+    int64_t first_ns;
+    int64_t last_ns;
+    char text[96]; /* the beginning of the message; # for numbers, '...' for names */
+} eddy_error_facts;
+
+/* Calls fn for each, at most 23, in no order, until it gives another value than 0, which is returned. */
+EDDY_API int eddy_errors(eddy_store *store, int (*fn)(void *arg, const eddy_error_facts *error),
+                         void *arg);
 
 typedef struct eddy_member_facts {
     uint32_t slot;

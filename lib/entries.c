@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "error.h"
+#include "told.h"
 #include "tx.h"
 #include "upkeep.h"
 
@@ -55,13 +56,14 @@ int eddy_entries_change(eddy_store *store, unsigned family, eddy_bytes key,
         return r;
     }
     struct eddy_batch *b = &c->batch;
+    int64_t began = eddy_told_began(store);
     r = eddy_batch_put(b, &store->arena, family, key, put, expected, false);
     r = r < 0 ? r : eddy_upkeep_commit(c, b, eddy_store_now(store), result);
     eddy_batch_clear(b);
     if (r < 0 && r != EDDY_ECONFLICT) {
         eddy_tx_clear_result(result);
     }
-    return r;
+    return eddy_told(store, began, EDDY_DID_COMMIT, r, 0, put->data.len + put->metadata.len);
 }
 
 int eddy_entries_get(eddy_store *store, unsigned family, eddy_bytes key, struct eddy_key *found,

@@ -12,6 +12,7 @@
 #include "match.h"
 #include "platform.h"
 #include "reader.h"
+#include "told.h"
 #include "upkeep.h"
 #include "wait.h"
 
@@ -30,6 +31,9 @@ static bool take_free_slot(struct eddy_reader *r, const struct eddy_member *memb
             r->slot = i;
             /* [follow.R5] relaxed: ours; ordered by the fence below */
             eddy_st_rlx(&slot->borrows, r->borrow);
+            eddy_st_rlx(&slot->follows, (r->select.flags & EDDY_FOLLOW) != 0);
+            eddy_st_rlx(&slot->position,
+                        r->started ? r->position.looked_at : r->select.after_offset);
             /* [follow.F1] seq_cst fence: pairs with [grace.F2]: the store that it borrows stands before
              * each load of a slot of an event */
             eddy_fence_sc();
@@ -69,6 +73,7 @@ static void give_slot(struct eddy_reader *r) {
         uint64_t was = eddy_ld_rlx(&slot->state);
         eddy_st_rlx(&slot->pin, 0);
         eddy_st_rlx(&slot->borrows, 0);
+        eddy_st_rlx(&slot->follows, 0);
         /* [follow.P2] release: pairs with [follow.C3]. Free. Death before: swept. */
         eddy_st_rel(&slot->state, (uint64_t)EDDY_SLOT_GEN(was) << 32);
         r->slot = UINT32_MAX;
@@ -213,12 +218,18 @@ int eddy_reader_open(eddy_store *store, const eddy_select *select, eddy_reader *
         free(r);
         return got;
     }
+    if (r->select.flags & EDDY_FOLLOW) {
+        eddy_told_subscription(store, 1);
+    }
     *out = r;
     return 0;
 }
 
 void eddy_reader_close(eddy_reader *r) {
     if (r) {
+        if (r->select.flags & EDDY_FOLLOW) {
+            eddy_told_subscription(r->store, -1);
+        }
         eddy_reader_fini(r);
         free(r);
     }

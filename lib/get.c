@@ -4,6 +4,7 @@
 
 #include "error.h"
 #include "reader.h"
+#include "told.h"
 
 struct eddy_buffer {
     struct eddy_reader reader;
@@ -62,24 +63,32 @@ static int get(eddy_store *store, eddy_bytes stream, uint64_t number, eddy_buffe
     return got;
 }
 
+/* What it gives, and who is to be told of it. */
+static int give(eddy_store *store, int64_t began, int got, const eddy_event *event) {
+    return eddy_told(store, began, EDDY_DID_READ, got < 0 ? got : 0, 1,
+                     got == 1 ? event->data.len + event->metadata.len : 0);
+}
+
 int eddy_get(eddy_store *store, uint64_t offset, eddy_buffer *b, eddy_event *event) {
+    int64_t began = eddy_told_began(store);
     int got = get(store, eddy_mem(NULL, 0), offset, b, event);
     if (got == 0) {
-        return eddy_error_set(EDDY_ENOENT, "there is no event at offset %llu",
-                              (unsigned long long)offset);
+        got = eddy_error_set(EDDY_ENOENT, "there is no event at offset %llu",
+                             (unsigned long long)offset);
     }
-    return got < 0 ? got : 0;
+    return give(store, began, got, event);
 }
 
 int eddy_get_version(eddy_store *store, eddy_bytes stream, uint64_t version, eddy_buffer *b,
                      eddy_event *event) {
+    int64_t began = eddy_told_began(store);
     int got = eddy_store_check_name(stream);
     if (got == 0) {
         got = get(store, stream, version, b, event);
         if (got == 0) {
-            return eddy_error_set(EDDY_ENOENT, "stream '%.*s' has no version %llu", (int)stream.len,
-                                  (const char *)stream.ptr, (unsigned long long)version);
+            got = eddy_error_set(EDDY_ENOENT, "stream '%.*s' has no version %llu", (int)stream.len,
+                                 (const char *)stream.ptr, (unsigned long long)version);
         }
     }
-    return got < 0 ? got : 0;
+    return give(store, began, got, event);
 }

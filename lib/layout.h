@@ -335,14 +335,16 @@ static_assert(offsetof(struct eddy_shm_thread, buffer) == 192, "thread");
  *      8  position   the last offset looked at
  *     16  pin        index of the extent of a borrowed event, + 1; 0: none
  *     24  borrows    1: it may pin
- *     32  (to 64: zero)
+ *     32  follows    1: it follows
+ *     40  (to 64: zero)
  */
 struct eddy_shm_reader {
     eddy_word state;
     eddy_word position;
     eddy_word pin;
     eddy_word borrows;
-    uint64_t pad[4];
+    eddy_word follows;
+    uint64_t pad[3];
 };
 static_assert(sizeof(struct eddy_shm_reader) == EDDY_LINE, "reader");
 

@@ -11,9 +11,7 @@
 #include "gone.h"
 #include "upkeep.h"
 
-/* Facts grow with new versions of eddy: a caller that was built with an older header has a smaller
- * struct, and gets that much. */
-static int give(void *to, uint32_t size, void *from, size_t full, size_t least) {
+int eddy_look_give(void *to, uint32_t size, void *from, size_t full, size_t least) {
     if (size < least || size > full) {
         return eddy_error_set(EDDY_EINVAL, "facts of %u bytes: size must be set to sizeof, %zu",
                               size, full);
@@ -23,8 +21,7 @@ static int give(void *to, uint32_t size, void *from, size_t full, size_t least) 
     return 0;
 }
 
-/* The totals as of now: in now->now, for now->seq transactions. */
-static int totals(struct eddy_store *s, struct eddy_instant *now) {
+int eddy_look_totals(struct eddy_store *s, struct eddy_instant *now) {
     struct eddy_context *c;
     int r = eddy_store_context(s, true, &c);
     if (r < 0) {
@@ -45,9 +42,9 @@ static int expire(struct eddy_store *s) {
     return r < 0 ? r : eddy_upkeep_expire(c);
 }
 
-/* The first offset that is there, about now: 0 if there is none. Numbers that are gone are passed by,
- * whole leaves of them at once. */
-static int first_offset(struct eddy_store *s, const struct eddy_instant *now, uint64_t *first) {
+/* Numbers that are gone are passed by, whole leaves of them at once. */
+int eddy_look_first(struct eddy_store *s, const struct eddy_instant *now, uint64_t after,
+                    uint64_t *first) {
     struct eddy_context *c;
     struct eddy_trie_leaf near = {0};
     struct eddy_gone_look look;
@@ -58,7 +55,7 @@ static int first_offset(struct eddy_store *s, const struct eddy_instant *now, ui
         return r;
     }
     eddy_rcu_enter(&c->thread.span);
-    uint64_t o = now->now.floor + 1;
+    uint64_t o = (now->now.floor > after ? now->now.floor : after) + 1;
     while (r >= 0 && o < now->now.next_offset && *first == 0) {
         r = eddy_gone_look(&v, o, &near, &look);
         if (r == 1 && !eddy_gone_event(&v, o, look.version, look.stream)) {
@@ -68,7 +65,7 @@ static int first_offset(struct eddy_store *s, const struct eddy_instant *now, ui
     }
     eddy_rcu_leave(&c->thread.span);
     if (r < 0 && !c->thread.slot) {
-        *first = now->now.floor + 1; /* what looks damaged may be memory in its next use */
+        *first = o; /* what looks damaged may be memory in its next use */
         r = 0;
     }
     return r < 0 ? r : 0;
@@ -78,13 +75,13 @@ int eddy_info(eddy_store *s, eddy_facts *facts) {
     struct eddy_instant now = {0};
     struct eddy_arena *a = &s->arena;
     int r = expire(s);
-    r = r < 0 ? r : totals(s, &now);
+    r = r < 0 ? r : eddy_look_totals(s, &now);
     if (r < 0) {
         return r;
     }
     uint64_t reserved = eddy_arena_reserved(a);
     uint64_t first;
-    r = first_offset(s, &now, &first);
+    r = eddy_look_first(s, &now, 0, &first);
     if (r < 0) {
         return r;
     }
@@ -109,31 +106,7 @@ int eddy_info(eddy_store *s, eddy_facts *facts) {
         .held = now.now.hold,
         .ephemeral = eddy_arena_is_ephemeral(a),
     };
-    return give(facts, facts->size, &f, sizeof f, offsetof(eddy_facts, created_ns));
-}
-
-int eddy_stats(eddy_store *s, eddy_counts *counts) {
-    struct eddy_instant now = {0};
-    struct eddy_arena *a = &s->arena;
-    int r = totals(s, &now);
-    if (r < 0) {
-        return r;
-    }
-    eddy_counts k = {
-        .events_appended = now.now.next_offset - 1,
-        .bytes_appended = now.now.bytes_in,
-        .transactions = now.seq,
-        .events_read = eddy_thread_counted(a, EDDY_COUNT_READ),
-        .conflicts = eddy_thread_counted(a, EDDY_COUNT_CONFLICTS),
-        .refusals = eddy_thread_counted(a, EDDY_COUNT_REFUSALS),
-        .retries = eddy_thread_counted(a, EDDY_COUNT_RETRIES),
-        .helps = eddy_thread_counted(a, EDDY_COUNT_HELPS),
-        .wakes = eddy_thread_counted(a, EDDY_COUNT_WAKES),
-        .sleeps = eddy_thread_counted(a, EDDY_COUNT_SLEEPS),
-        .extents_taken = eddy_thread_counted(a, EDDY_COUNT_EXTENTS),
-        .sweeps = eddy_thread_counted(a, EDDY_COUNT_SWEEPS),
-    };
-    return give(counts, counts->size, &k, sizeof k, offsetof(eddy_counts, wakes));
+    return eddy_look_give(facts, facts->size, &f, sizeof f, offsetof(eddy_facts, created_ns));
 }
 
 /* ---- streams ---- */
@@ -224,9 +197,9 @@ int eddy_stream_info(eddy_store *s, eddy_bytes name, eddy_stream_facts *facts) {
         return eddy_error_set(EDDY_ENOENT, "there is no stream '%.*s'", (int)name.len,
                               (const char *)name.ptr);
     }
-    return r < 0
-               ? r
-               : give(facts, facts->size, &f, sizeof f, offsetof(eddy_stream_facts, first_version));
+    return r < 0 ? r
+                 : eddy_look_give(facts, facts->size, &f, sizeof f,
+                                  offsetof(eddy_stream_facts, first_version));
 }
 
 /* Descriptors of the streams numbered from `known` + 1 on. */

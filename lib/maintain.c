@@ -95,6 +95,7 @@ static void clear_readers(struct eddy_arena *a, uint32_t member) {
             /* [maintain.R2] relaxed: its owner is dead */
             eddy_st_rlx(&r->pin, 0);
             eddy_st_rlx(&r->borrows, 0);
+            eddy_st_rlx(&r->follows, 0);
             /* [maintain.P1] release: pairs with [follow.C3]. Free. Death before: done again. */
             eddy_st_rel(&r->state, (uint64_t)EDDY_SLOT_GEN(w) << 32);
         }

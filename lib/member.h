@@ -35,7 +35,9 @@ enum eddy_counter {
     EDDY_COUNT_WAKES,
     EDDY_COUNT_SLEEPS,
     EDDY_COUNT_EXTENTS,
-    EDDY_COUNT_SWEEPS
+    EDDY_COUNT_SWEEPS,
+    EDDY_COUNT_LAPSES,
+    EDDY_COUNT_SNAPSHOTS
 };
 
 /* A thread inside the library, of one member; or, with slot NULL, of a read-only handle. */

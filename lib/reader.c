@@ -17,6 +17,7 @@
 #include "match.h"
 #include "platform.h"
 #include "shard.h"
+#include "told.h"
 #include "wait.h"
 
 enum { AGAIN = 0, NOTHING = EDDY_READER_NOTHING, GONE = EDDY_READER_GONE };
@@ -502,6 +503,7 @@ static int no_more(struct eddy_reader *r, struct eddy_context *c, uint64_t numbe
     if (r->position.looked_at < r->position.head) {
         r->position.looked_at = r->position.head;
     }
+    eddy_reader_show(r, r->position.looked_at);
     r->position.caught_up = true;
     return EDDY_CAUGHT_UP;
 }
@@ -638,7 +640,7 @@ static int next_inside(struct eddy_reader *r, struct eddy_context *c, eddy_event
             return got;
         }
     }
-    r->easy = r->by_offset && !r->filters;
+    r->easy = r->by_offset && !r->filters && !r->store->told;
     eddy_thread_count(&c->thread, EDDY_COUNT_READ, r->given - r->counted);
     r->counted = r->given;
     return step(r, c, event);
@@ -663,11 +665,9 @@ static inline bool next_easy(struct eddy_reader *r, eddy_event *event) {
     return got;
 }
 
-int eddy_reader_next(eddy_reader *r, eddy_event *event) {
+/* The general way. */
+static int next(struct eddy_reader *r, eddy_event *event) {
     struct eddy_context *c;
-    if (__builtin_expect(next_easy(r, event), 1)) {
-        return EDDY_EVENT;
-    }
     int got = eddy_reader_enter(r, &c);
     if (got < 0) {
         return got;
@@ -685,5 +685,20 @@ int eddy_reader_next(eddy_reader *r, eddy_event *event) {
     if (got != EDDY_EVENT) {
         unpin(r);
     }
+    if (got == EDDY_ELAPPED) {
+        eddy_thread_count(&c->thread, EDDY_COUNT_LAPSES, 1);
+    }
     return got == EDDY_CAUGHT_UP && r->pollfd ? eddy_reader_arm(r) : got;
+}
+
+int eddy_reader_next(eddy_reader *r, eddy_event *event) {
+    if (__builtin_expect(next_easy(r, event), 1)) {
+        return EDDY_EVENT;
+    }
+    int64_t began = eddy_told_began(r->store);
+    int got = next(r, event);
+    bool given = got == EDDY_EVENT;
+    return given || got < 0 ? eddy_told(r->store, began, EDDY_DID_READ, got, 1,
+                                        given ? event->data.len + event->metadata.len : 0)
+                            : got;
 }

@@ -118,15 +118,20 @@ static inline unsigned eddy_reader_write_number(char *to, uint64_t number) {
     return (unsigned)sizeof digits - n;
 }
 
+/* How far it has come. */
+static inline void eddy_reader_show(const struct eddy_reader *r, uint64_t offset) {
+    if (r->slot != UINT32_MAX) {
+        /* [reader.R3] relaxed: for people to look at */
+        eddy_st_rlx(&r->store->arena.readers[r->slot].position, offset);
+    }
+}
+
 /* An event was given. */
 static inline void eddy_reader_note(struct eddy_reader *r, const eddy_event *e) {
     r->position.offset = e->offset;
     r->position.version = e->version;
     r->position.caught_up = false;
-    if (r->slot != UINT32_MAX) {
-        /* [reader.R3] relaxed: for people to look at */
-        eddy_st_rlx(&r->store->arena.readers[r->slot].position, e->offset);
-    }
+    eddy_reader_show(r, e->offset);
 }
 
 #endif

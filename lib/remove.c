@@ -9,6 +9,7 @@
 #include "gone.h"
 #include "retain.h"
 #include "tidy.h"
+#include "told.h"
 #include "tx.h"
 #include "upkeep.h"
 
@@ -168,7 +169,7 @@ int eddy_limits_get(eddy_store *store, eddy_limits *limits) {
     return r;
 }
 
-int eddy_limits_set(eddy_store *store, const eddy_limits *limits, eddy_dropped *dropped) {
+static int set_limits(eddy_store *store, const eddy_limits *limits, eddy_dropped *dropped) {
     struct eddy_context *c;
     struct eddy_ring_copy before;
     struct eddy_ring_copy after;
@@ -216,6 +217,10 @@ int eddy_limits_set(eddy_store *store, const eddy_limits *limits, eddy_dropped *
                   : 0;
     d.streams = before.streams > after.streams ? before.streams - after.streams : 0;
     return give_dropped(dropped, &d);
+}
+
+int eddy_limits_set(eddy_store *store, const eddy_limits *limits, eddy_dropped *dropped) {
+    return eddy_told_failure(store, set_limits(store, limits, dropped));
 }
 
 int eddy_limits_preview(eddy_store *store, const eddy_limits *limits, eddy_dropped *dropped) {

@@ -8,6 +8,7 @@
 #include "anchor.h"
 #include "error.h"
 #include "tidy.h"
+#include "told.h"
 #include "upkeep.h"
 
 enum { AT_ONCE = 12 }; /* their words fit into a list that needs no memory */
@@ -130,5 +131,5 @@ int eddy_reset(eddy_store *store, eddy_result *result) {
         r = delete_keys(c, families[i], revision);
     }
     r = r < 0 ? r : forget_streams(c);
-    return r < 0 ? r : eddy_upkeep_settle(c);
+    return eddy_told_failure(store, r < 0 ? r : eddy_upkeep_settle(c));
 }

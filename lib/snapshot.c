@@ -21,6 +21,7 @@
 #include "reclaim.h"
 #include "retain.h"
 #include "store.h"
+#include "told.h"
 #include "upkeep.h"
 
 enum {
@@ -545,6 +546,7 @@ int eddy_snapshot_write(eddy_store *s, const char *path, const eddy_snapshot_opt
     if (r < 0) {
         return r;
     }
+    int64_t began = eddy_told_began(s);
     t.view = (struct eddy_view){.arena = &s->arena, .span = &t.context->thread.span};
     t.taken_ns = eddy_store_now(s);
     r = eddy_blockfile_create(&t.out, path, (mode_t)o.mode);
@@ -557,5 +559,8 @@ int eddy_snapshot_write(eddy_store *s, const char *path, const eddy_snapshot_opt
     if (r == 0 && facts) {
         eddy_dump_give(&t.facts, &t.end, t.bytes, facts);
     }
-    return r;
+    if (r == 0) {
+        eddy_thread_count(&t.context->thread, EDDY_COUNT_SNAPSHOTS, 1);
+    }
+    return eddy_told(s, began, EDDY_DID_SNAPSHOT, r, 0, t.bytes);
 }

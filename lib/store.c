@@ -19,6 +19,7 @@
 #include "error.h"
 #include "maintain.h"
 #include "platform.h"
+#include "told.h"
 #include "wait.h"
 
 enum { NAME_MAX_LEN = 200, ROOM_TRIES_MIN = 50, ROOM_TRIES_MAX = 1000 };
@@ -143,6 +144,10 @@ static int check_options(const eddy_options *given, eddy_options *o) {
     if (o->reserve > o->cap) {
         return eddy_error_set(EDDY_EINVAL, "reserve of %llu bytes: more than the cap, %llu",
                               (unsigned long long)o->reserve, (unsigned long long)o->cap);
+    }
+    if (o->metrics && o->metrics->size != sizeof *o->metrics) {
+        return eddy_error_set(EDDY_EINVAL, "metrics of %u bytes: size must be %zu",
+                              o->metrics->size, sizeof *o->metrics);
     }
     if (o->mode & ~0777u) {
         return eddy_error_set(EDDY_EINVAL, "mode %#o has bits that are no permissions", o->mode);
@@ -282,6 +287,10 @@ static int init_handle(struct eddy_store *s, const eddy_options *o) {
     s->clock = o->clock;
     s->clock_arg = o->clock_arg;
     s->full_wait_ns = o->full_wait_ns;
+    if (o->metrics) {
+        s->metrics = *o->metrics;
+        s->told = true;
+    }
     s->directory = eddy_directory_create(false);
     s->guard = eddy_platform_wiped_page();
     if (!s->directory || !s->guard) {
@@ -333,6 +342,7 @@ static int open_with(eddy_store **out, const char *name, const eddy_options *opt
         r = recover(s);
     }
     if (r < 0) {
+        r = s->arena.base ? eddy_told_failure(s, r) : r;
         eddy_close(s);
         return r;
     }

@@ -52,6 +52,8 @@ struct eddy_store {
     int64_t (*clock)(void *arg);
     void *clock_arg;
     int64_t full_wait_ns;
+    bool told; /* there are callbacks: */
+    eddy_metrics metrics;
     struct eddy_keeper *keeper; /* NULL: none; see keeper.c */
     void (*stop_keeper)(struct eddy_store *store);
 };

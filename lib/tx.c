@@ -6,6 +6,7 @@
 
 #include "error.h"
 #include "match.h"
+#include "told.h"
 #include "upkeep.h"
 
 int eddy_tx_refuse_event(const eddy_new_event *e, bool with_data) {
@@ -201,7 +202,8 @@ static int append(eddy_tx *tx, eddy_bytes stream, const eddy_new_event *event, v
     do {
         r = add(&tx->batch, &c->thread, (uint32_t)s, event, 1, data);
     } while (r == EDDY_EFULL && eddy_upkeep_make_room(c, &wait));
-    return r;
+    tx->payload += r < 0 ? 0 : event->data.len + event->metadata.len;
+    return eddy_told_failure(tx->store, r);
 }
 
 int eddy_tx_cut(eddy_tx *tx, eddy_bytes stream, unsigned kind, uint64_t version) {
@@ -310,12 +312,15 @@ int eddy_tx_commit(eddy_tx *tx, eddy_result *result) {
     if (r < 0) {
         return r;
     }
+    int64_t began = eddy_told_began(tx->store);
     r = eddy_upkeep_commit(c, &tx->batch, eddy_store_now(tx->store), result);
     tx->state = r < 0 ? EDDY_TX_SPENT : EDDY_TX_COMMITTED;
     tx->first_offset = result->first_offset;
     tx->last_offset = result->last_offset;
     tx->repeated = result->repeated;
-    return r < 0 ? refused(r, result) : r;
+    r = r < 0 ? refused(r, result) : r;
+    return eddy_told(tx->store, began, EDDY_DID_COMMIT, r,
+                     tx->repeated ? 0 : tx->batch.events.count, tx->repeated ? 0 : tx->payload);
 }
 
 int eddy_tx_placed(const eddy_tx *tx, uint32_t k, uint64_t *offset, uint64_t *version) {
@@ -356,6 +361,7 @@ int eddy_tx_reset(eddy_tx *tx) {
     if (r == 0) {
         tx->state = EDDY_TX_OPEN;
         tx->life = tx->store->life;
+        tx->payload = 0;
     }
     return r;
 }

@@ -14,6 +14,7 @@ struct eddy_tx {
     uint64_t first_offset;
     uint64_t last_offset; /* as first_offset: by its commit, or by that which it repeats */
     bool repeated;
+    uint64_t payload; /* bytes of data and metadata */
 };
 
 /* Adds to an open transaction what it is to remove (enum in batch.h). */

@@ -14,6 +14,7 @@
 #include "retain.h"
 #include "scan.h"
 #include "tidy.h"
+#include "told.h"
 #include "trim.h"
 #include "wait.h"
 
@@ -403,7 +404,7 @@ static uint64_t to_keep(struct eddy_context *c) {
     return keep > TRIM_KEEP ? keep : TRIM_KEEP;
 }
 
-int eddy_maintain(eddy_store *store, uint32_t flags, eddy_maintained *done) {
+static int maintain(eddy_store *store, uint32_t flags, eddy_maintained *done) {
     struct eddy_context *c;
     eddy_maintained m = {.size = sizeof m};
     if (flags & ~EDDY_TRIM) {
@@ -446,6 +447,10 @@ int eddy_maintain(eddy_store *store, uint32_t flags, eddy_maintained *done) {
         *done = m;
     }
     return r < 0 ? r : 0;
+}
+
+int eddy_maintain(eddy_store *store, uint32_t flags, eddy_maintained *done) {
+    return eddy_told_failure(store, maintain(store, flags, done));
 }
 
 int eddy_upkeep_expire(struct eddy_context *c) {

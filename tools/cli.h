@@ -45,6 +45,7 @@ enum option_id {
     OPT_THREADS,
     OPT_IF_MISSING,
     OPT_EPHEMERAL,
+    OPT_ERRORS,
     OPT_FORCE,
     OPT_YES,
     OPT_DRY_RUN,

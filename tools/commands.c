@@ -191,12 +191,16 @@ static const char *const streams_examples[] = {
 };
 
 static const struct option_def stats_options[] = {
-    {OPT_OUTPUT, 'o', "output", "FORM", "text|json|jsonl", "text (default) or json"},
+    {OPT_ERRORS, 0, "errors", NULL, NULL, "only the log of distinct errors"},
+    {OPT_UTC, 0, "utc", NULL, NULL, "show times in UTC rather than local"},
+    {OPT_OUTPUT, 'o', "output", "FORM", "text|json|jsonl|openmetrics",
+     "text (default), json or openmetrics"},
     OPTIONS_END,
 };
 static const char *const stats_examples[] = {
     "eddy stats",
-    "eddy stats orders -o json",
+    "eddy stats orders -o openmetrics",
+    "eddy stats orders --errors",
     NULL,
 };
 
@@ -447,7 +451,7 @@ const struct command cli_commands[] = {
      maintain_examples, run_maintain},
     {"trim", "does so, and gives free memory back to the system", "[STORE]", 0, 1, trim_options,
      trim_examples, run_trim},
-    {"stats", "shows counters since the store was made", "[STORE]", 0, 1, stats_options,
+    {"stats", "shows counters, who is how far behind, and errors", "[STORE]", 0, 1, stats_options,
      stats_examples, run_stats},
     {"who", "lists the processes that have a store open", "[STORE]", 0, 1, who_options,
      who_examples, run_who},

@@ -14,9 +14,10 @@ int run_help(const struct args *args);
 bool stores_make_options(const struct args *args, eddy_options *options);
 /* facts.c */
 int run_info(const struct args *args);
-int run_stats(const struct args *args);
 int run_check(const struct args *args);
 int run_streams(const struct args *args);
+/* stats.c */
+int run_stats(const struct args *args);
 /* who.c */
 int run_who(const struct args *args);
 /* remove.c */

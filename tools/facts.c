@@ -1,4 +1,4 @@
-/* eddy info, stats, check, streams: looking in, without writing. */
+/* eddy info, check, streams: looking in, without writing. */
 #include "commands.h"
 #include "limits.h"
 #include "look.h"
@@ -40,42 +40,6 @@ int run_info(const struct args *args) {
         look_begin(&look);
         look_facts(&look, shown, &facts);
         code = limits_show(&look);
-        look_end(&look);
-    }
-    return look_close(&look, code);
-}
-
-int run_stats(const struct args *args) {
-    static const struct fact shown[] = {
-        {"events_appended", offsetof(eddy_counts, events_appended), FACT_U64},
-        {"bytes_appended", offsetof(eddy_counts, bytes_appended), FACT_BYTES},
-        {"transactions", offsetof(eddy_counts, transactions), FACT_U64},
-        {"events_read", offsetof(eddy_counts, events_read), FACT_U64},
-        {"conflicts", offsetof(eddy_counts, conflicts), FACT_U64},
-        {"refusals", offsetof(eddy_counts, refusals), FACT_U64},
-        {"retries", offsetof(eddy_counts, retries), FACT_U64},
-        {"helps", offsetof(eddy_counts, helps), FACT_U64},
-        {"wakes", offsetof(eddy_counts, wakes), FACT_U64},
-        {"sleeps", offsetof(eddy_counts, sleeps), FACT_U64},
-        {"extents_taken", offsetof(eddy_counts, extents_taken), FACT_U64},
-        {"sweeps", offsetof(eddy_counts, sweeps), FACT_U64},
-        {NULL, 0, FACT_U64}};
-    struct look look;
-    eddy_counts counts = {.size = sizeof counts};
-    unsigned tries = 0;
-    int code = look_open(&look, args, look_store_argument(args));
-    if (code != EXIT_OK) {
-        return code;
-    }
-    int rc;
-    do {
-        rc = eddy_stats(look.store, &counts);
-    } while (tool_again(rc, &tries));
-    if (rc < 0) {
-        code = tool_fail(rc);
-    } else {
-        look_begin(&look);
-        look_facts(&look, shown, &counts);
         look_end(&look);
     }
     return look_close(&look, code);

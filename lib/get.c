@@ -65,8 +65,8 @@ static int get(eddy_store *store, eddy_bytes stream, uint64_t number, eddy_buffe
 
 /* What it gives, and who is to be told of it. */
 static int give(eddy_store *store, int64_t began, int got, const eddy_event *event) {
-    return eddy_told(store, began, EDDY_DID_READ, got < 0 ? got : 0, 1,
-                     got == 1 ? event->data.len + event->metadata.len : 0);
+    int r = eddy_told_read(store, began, got, event);
+    return r < 0 ? r : 0;
 }
 
 int eddy_get(eddy_store *store, uint64_t offset, eddy_buffer *b, eddy_event *event) {

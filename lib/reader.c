@@ -696,9 +696,5 @@ int eddy_reader_next(eddy_reader *r, eddy_event *event) {
         return EDDY_EVENT;
     }
     int64_t began = eddy_told_began(r->store);
-    int got = next(r, event);
-    bool given = got == EDDY_EVENT;
-    return given || got < 0 ? eddy_told(r->store, began, EDDY_DID_READ, got, 1,
-                                        given ? event->data.len + event->metadata.len : 0)
-                            : got;
+    return eddy_told_read(r->store, began, next(r, event), event);
 }

@@ -25,6 +25,17 @@ static inline int eddy_told(struct eddy_store *s, int64_t began, enum eddy_did d
                                                    : eddy_told_all(s, began, did, r, events, bytes);
 }
 
+/* Of a call that reads: only EDDY_EVENT, which it gives with an event, and failures. */
+static inline int eddy_told_read(struct eddy_store *s, int64_t began, int r,
+                                 const eddy_event *event) {
+    if (__builtin_expect((r == EDDY_EVENT && !s->told) || r == EDDY_END || r == EDDY_CAUGHT_UP,
+                         1)) {
+        return r;
+    }
+    return eddy_told_all(s, began, EDDY_DID_READ, r, 1,
+                         r < 0 ? 0 : event->data.len + event->metadata.len);
+}
+
 /* A call that is told of only when it fails. */
 static inline int eddy_told_failure(struct eddy_store *s, int r) {
     return __builtin_expect(r >= 0, 1) ? r : eddy_told_all(s, 0, EDDY_DID_OTHER, r, 0, 0);

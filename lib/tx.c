@@ -138,9 +138,14 @@ int eddy_append_once(eddy_store *store, eddy_bytes key, eddy_bytes stream, int64
     for (size_t i = 0; r == 0 && i < count; i++) {
         r = eddy_tx_check_event(&events[i], true);
     }
-    return r < 0 || count == 0 ? r
-                               : eddy_tx_append_batch(c, key, stream, expected, events, count,
-                                                      eddy_store_now(store), result);
+    if (r < 0 || count == 0) {
+        return eddy_told_failure(store, r);
+    }
+    int64_t began = eddy_told_began(store);
+    r = eddy_tx_append_batch(c, key, stream, expected, events, count, eddy_store_now(store),
+                             result);
+    return eddy_told(store, began, EDDY_DID_COMMIT, r, result->repeated ? 0 : count,
+                     result->repeated ? 0 : eddy_told_bytes(store, events, count));
 }
 
 /* ---- transactions ---- */

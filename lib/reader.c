@@ -314,14 +314,11 @@ static inline __attribute__((always_inline)) int look_near(struct eddy_reader *r
 static int last_number(struct eddy_reader *r, uint64_t *last) {
     *last = r->instant.now.next_offset - 1;
     if (r->indexed) {
-        *last = 0;
         int got = find_stream(r);
         if (got < 0) {
             return got;
         }
-        if (got == 1) {
-            *last = eddy_view_load(&r->instant.view, &stream_of(r)->version);
-        }
+        *last = got == 1 ? eddy_view_load(&r->instant.view, &stream_of(r)->version) : 0;
     }
     return 0;
 }
@@ -370,14 +367,12 @@ static uint64_t min_u64(uint64_t a, uint64_t b) {
 
 /* The last number that is gone. */
 static int last_gone(struct eddy_reader *r, uint64_t *gone) {
-    const struct eddy_view *v = &r->instant.view;
-    *gone = r->instant.now.floor;
+    *gone = r->indexed ? 0 : r->instant.now.floor;
     if (!r->indexed || r->listed) {
         return r->listed ? eddy_shard_gone(r, gone) : 0;
     }
     int got = find_stream(r);
-    *gone = 0;
-    return got == 1 ? eddy_gone_versions(v, stream_of(r), gone) : got;
+    return got == 1 ? eddy_gone_versions(&r->instant.view, stream_of(r), gone) : got;
 }
 
 /* Of the versions up to `gone`, those behind the wanted offset are missed: *low is raised to the last
@@ -522,11 +517,9 @@ int eddy_reader_at(struct eddy_reader *r, struct eddy_context *c, uint64_t numbe
 
 /* Is it news to this reader that the numbers from this one to r->gone_to are gone? */
 static bool is_lapse(const struct eddy_reader *r, uint64_t number) {
-    if (r->listed) {
-        return eddy_shard_lapse(r);
-    }
-    return r->select.stream.len > 0 || number > r->quiet ||
-           number <= eddy_gone_floor(&r->instant.view);
+    bool lapse = r->select.stream.len > 0 || number > r->quiet ||
+                 number <= eddy_gone_floor(&r->instant.view);
+    return r->listed ? eddy_shard_lapse(r) : lapse;
 }
 
 /* Numbers that are gone are passed by; *from is the first of those that are missed. */

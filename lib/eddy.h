@@ -599,15 +599,24 @@ typedef struct eddy_snapshot_facts {
 /* Writes the store, as it is at one instant of this call, into a file. The file is written beside the
  * path and put into its place when it is whole and on the disk (fsync of file and directory): a
  * reader of the path, a crash, kill -9 meet the old file or the new one. What stands at the path before
- * must be a snapshot, or empty (else EDDY_EEXIST). Nobody waits for it, and it waits for nobody; memory
- * of this process is needed for a bit for each stream and for the entries. What is removed, by hand or by
+ * must be a snapshot, or empty (else EDDY_EEXIST). Nobody waits for it; it waits for up to two seconds for
+ * another that is looking at states and the like just now. States, checkpoints and snapshots of streams that
+ * are replaced while it looks at them keep their memory for that long. Of this process it takes a bit for
+ * each stream and 8 bytes for each entry. What is removed, by hand or by
  * limits, between the instant and the end of the call is not in the file, or is not there when it is
  * restored: events are not held back for a snapshot. options and facts may be NULL. Blocks on the disk.
  * Errors: EDDY_EINVAL, EDDY_EEXIST, EDDY_ENOENT (no such directory), EDDY_EACCESS, EDDY_EFULL,
- * EDDY_EREADONLY, EDDY_EAGAIN (entries change too fast), EDDY_ECLOSED, EDDY_ECORRUPT, EDDY_ENOMEM,
+ * EDDY_EREADONLY, EDDY_EAGAIN (the memory of what was replaced was needed, again and again), EDDY_ECLOSED, EDDY_ECORRUPT, EDDY_ENOMEM,
  * EDDY_ESYS; nothing is left of it then, and the file that was there stays. */
 EDDY_API int eddy_snapshot_write(eddy_store *store, const char *path,
                                  const eddy_snapshot_options *options, eddy_snapshot_facts *facts);
+
+/* Starts a thread in this process that writes a snapshot to this path every interval_ns (a millisecond to a
+ * day; the first after that time), until eddy_snapshot_stop() or eddy_close(), which wait for one that is
+ * being written. Errors of it are met again by the next; eddy_counts.snapshots says how many were written.
+ * As eddy_maintain_start() otherwise. */
+EDDY_API int eddy_snapshot_start(eddy_store *store, const char *path, int64_t interval_ns);
+EDDY_API int eddy_snapshot_stop(eddy_store *store);
 
 /* Reads all of a snapshot and checks it. facts may be NULL. Errors: EDDY_ENOENT, EDDY_ENOTSTORE (it is
  * no snapshot), EDDY_ELAYOUT (of another version of the format), EDDY_ECORRUPT (torn, cut short,

@@ -1,4 +1,4 @@
-/* A thread that does maintenance from time to time, for who asks for one.
+/* A thread that does maintenance from time to time, or one that writes snapshots, for who asks for one.
  *
  * It belongs to one handle and one process. A child after a fork has none until it asks for one.
  */
@@ -6,10 +6,13 @@
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <time.h>
 
 #include "error.h"
 #include "store.h"
+
+enum { MAINTAIN = 0, SNAPSHOT = 1 };
 
 struct eddy_keeper {
     eddy_store *store;
@@ -18,6 +21,7 @@ struct eddy_keeper {
     pthread_cond_t wake;
     int64_t interval_ns;
     uint32_t flags;
+    char *path; /* of the snapshots; NULL: it does maintenance */
     uint64_t life;
     bool stop; /* under the lock */
 };
@@ -41,9 +45,9 @@ static bool sleep_on(struct eddy_keeper *k) {
 
 static void *keep(void *arg) {
     struct eddy_keeper *k = arg;
-    while (sleep_on(k)) {
-        (void)eddy_maintain(k->store, k->flags,
-                            NULL); /* an error is met again by who works on the store */
+    while (sleep_on(k)) { /* an error is met again by who works on the store, or by the next */
+        (void)(k->path ? eddy_snapshot_write(k->store, k->path, NULL, NULL)
+                       : eddy_maintain(k->store, k->flags, NULL));
     }
     return NULL;
 }
@@ -64,12 +68,13 @@ static void init(struct eddy_keeper *k, eddy_store *s, int64_t interval_ns, uint
 static void fini(struct eddy_keeper *k) {
     pthread_cond_destroy(&k->wake);
     pthread_mutex_destroy(&k->lock);
+    free(k->path);
     free(k);
 }
 
-static void stop(struct eddy_store *s) {
-    struct eddy_keeper *k = s->keeper;
-    s->keeper = NULL;
+static void stop(struct eddy_store *s, unsigned which) {
+    struct eddy_keeper *k = s->keeper[which];
+    s->keeper[which] = NULL;
     /* [keeper.R1] relaxed: in a child it says so: the thread is the parent's then */
     if (k && k->life == s->life && eddy_ld_rlx(s->guard) == EDDY_GUARD_READY) {
         pthread_mutex_lock(&k->lock);
@@ -81,27 +86,27 @@ static void stop(struct eddy_store *s) {
     }
 }
 
-int eddy_maintain_start(eddy_store *s, int64_t interval_ns, uint32_t flags) {
+static int start(eddy_store *s, unsigned which, int64_t interval_ns, uint32_t flags,
+                 const char *path) {
     struct eddy_context *c;
     int r = eddy_store_writer(s, &c);
     if (r < 0) {
         return r;
     }
-    if (flags & ~EDDY_TRIM) {
-        return eddy_error_set(EDDY_EINVAL, "eddy_maintain_start() has unknown flags (%#x)",
-                              flags & ~EDDY_TRIM);
-    }
     if (interval_ns < 1000000 || interval_ns > INT64_C(86400000000000)) {
-        return eddy_error_set(EDDY_EINVAL,
-                              "maintenance every %lld ns: must be a millisecond to a day",
-                              (long long)interval_ns);
+        return eddy_error_set(EDDY_EINVAL, "%s every %lld ns: must be a millisecond to a day",
+                              path ? "a snapshot" : "maintenance", (long long)interval_ns);
     }
-    stop(s);
+    stop(s, which);
     struct eddy_keeper *k = calloc(1, sizeof *k);
-    if (!k) {
-        return eddy_error_set(EDDY_ENOMEM, "no memory for a thread of maintenance");
+    char *copy = path ? strdup(path) : NULL;
+    if (!k || (path && !copy)) {
+        free(k);
+        free(copy);
+        return eddy_error_set(EDDY_ENOMEM, "no memory for a thread");
     }
     init(k, s, interval_ns, flags);
+    k->path = copy;
     /* Signals are the caller's threads' business. */
     sigset_t all;
     sigset_t before;
@@ -111,14 +116,32 @@ int eddy_maintain_start(eddy_store *s, int64_t interval_ns, uint32_t flags) {
     pthread_sigmask(SIG_SETMASK, &before, NULL);
     if (r != 0) {
         fini(k);
-        return eddy_error_set(EDDY_ESYS, "a thread for maintenance: error %d", r);
+        return eddy_error_set(EDDY_ESYS, "a thread: error %d", r);
     }
-    s->keeper = k;
+    s->keeper[which] = k;
     s->stop_keeper = stop;
     return 0;
 }
 
+int eddy_maintain_start(eddy_store *s, int64_t interval_ns, uint32_t flags) {
+    if (flags & ~EDDY_TRIM) {
+        return eddy_error_set(EDDY_EINVAL, "eddy_maintain_start() has unknown flags (%#x)",
+                              flags & ~EDDY_TRIM);
+    }
+    return start(s, MAINTAIN, interval_ns, flags, NULL);
+}
+
 int eddy_maintain_stop(eddy_store *s) {
-    stop(s);
+    stop(s, MAINTAIN);
+    return 0;
+}
+
+int eddy_snapshot_start(eddy_store *s, const char *path, int64_t interval_ns) {
+    return path && *path ? start(s, SNAPSHOT, interval_ns, 0, path)
+                         : eddy_error_set(EDDY_EINVAL, "snapshots want a path");
+}
+
+int eddy_snapshot_stop(eddy_store *s) {
+    stop(s, SNAPSHOT);
     return 0;
 }

@@ -425,8 +425,10 @@ void eddy_close(eddy_store *s) {
     if (!s) {
         return;
     }
-    if (s->keeper) {
-        s->stop_keeper(s);
+    for (unsigned i = 0; i < sizeof s->keeper / sizeof s->keeper[0]; i++) {
+        if (s->keeper[i]) {
+            s->stop_keeper(s, i);
+        }
     }
     /* [store.R2] relaxed: nobody else uses the handle any more */
     bool ours = s->guard && eddy_ld_rlx(s->guard) == EDDY_GUARD_READY;

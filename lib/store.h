@@ -54,8 +54,8 @@ struct eddy_store {
     int64_t full_wait_ns;
     bool told; /* there are callbacks: */
     eddy_metrics metrics;
-    struct eddy_keeper *keeper; /* NULL: none; see keeper.c */
-    void (*stop_keeper)(struct eddy_store *store);
+    struct eddy_keeper *keeper[2]; /* of maintenance, of snapshots; NULL: none; see keeper.c */
+    void (*stop_keeper)(struct eddy_store *store, unsigned which);
 };
 
 /* The last context of the calling thread: a hint, which counts only for the handle of that id. */

@@ -71,6 +71,7 @@ enum option_id {
     OPT_NO_LIMITS,
     OPT_STRICT,
     OPT_REPLACE,
+    OPT_EVERY,
     OPT_RESET,
     OPT_WAIT,
     OPT_SNAPSHOT,

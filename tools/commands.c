@@ -386,12 +386,19 @@ static const char *const trim_examples[] = {
 };
 
 static const struct option_def snapshot_options[] = {
+    {OPT_EVERY, 0, "every", "DURATION", NULL, "again and again, until interrupted: 30s, 5m"},
+    {OPT_OUTPUT, 'o', "output", "FORM", "text|json|jsonl", "text (default) or json"},
+    {OPT_UTC, 0, "utc", NULL, NULL, "show times in UTC rather than local"},
+    OPTIONS_END,
+};
+static const struct option_def verify_options[] = {
     {OPT_OUTPUT, 'o', "output", "FORM", "text|json|jsonl", "text (default) or json"},
     {OPT_UTC, 0, "utc", NULL, NULL, "show times in UTC rather than local"},
     OPTIONS_END,
 };
 static const char *const snapshot_examples[] = {
     "eddy snapshot -S orders orders.snap    (while others go on)",
+    "eddy snapshot -S orders orders.snap --every 5m",
     NULL,
 };
 static const char *const verify_examples[] = {
@@ -486,7 +493,7 @@ const struct command cli_commands[] = {
      snapshot_options, snapshot_examples, run_snapshot},
     {"restore", "makes a store from such a file", "FILE [STORE]", 1, 2, restore_options,
      restore_examples, run_restore},
-    {"verify", "looks for damage in such a file; ends with 0 or 5", "FILE", 1, 1, snapshot_options,
+    {"verify", "looks for damage in such a file; ends with 0 or 5", "FILE", 1, 1, verify_options,
      verify_examples, run_verify},
     {"version", "shows the version of eddy", "", 0, 0, no_options, version_examples, run_version},
     {"help", "helps: eddy help COMMAND", "[COMMAND]", 0, 1, no_options, help_examples, run_help},

@@ -43,12 +43,21 @@ int run_snapshot(const struct args *args) {
     eddy_snapshot_facts facts = {.size = sizeof facts};
     const char *file = args->positional[0];
     eddy_store *store;
+    int64_t every = 0;
+    if (!cli_duration(args, OPT_EVERY, &every)) {
+        return EXIT_USAGE;
+    }
     int code = tool_open(args, args->value[OPT_STORE], EDDY_MUST_EXIST, &store);
     if (code != EXIT_OK) {
         return code;
     }
-    int rc = eddy_snapshot_write(store, file, NULL, &facts);
-    code = rc < 0 ? tool_fail(rc) : show(args, file, &facts);
+    do {
+        int rc = eddy_snapshot_write(store, file, NULL, &facts);
+        code = rc < 0 ? tool_fail(rc) : show(args, file, &facts);
+        if (code == EXIT_OK && every > 0) {
+            tool_nap_ms((long)(every / 1000000));
+        }
+    } while (code == EXIT_OK && every > 0);
     eddy_close(store);
     return code;
 }

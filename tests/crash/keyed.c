@@ -1,6 +1,9 @@
 /* What is under keys: put, replaced, deleted; small, and in several blocks; with events at one instant. */
 #include "operations.h"
 
+#include "capture.h"
+#include "reclaim.h"
+#include "store.h"
 #include "support/check.h"
 
 #include <string.h>
@@ -58,6 +61,33 @@ static void prepare_checkpoints(struct steps_stage *s) {
     }
 }
 
+/* While somebody takes a snapshot: what was there is wanted still. */
+static void begin_capture(eddy_store *store) {
+    struct eddy_context *c;
+    struct eddy_attempt at;
+    eddy_limits limits;
+    uint64_t id;
+    CHECK_OK(eddy_store_writer(store, &c));
+    eddy_rcu_enter(&c->thread.span);
+    CHECK_EQ(eddy_capture_begin(&c->thread, false, &at, &limits, &id), 1);
+    eddy_rcu_leave(&c->thread.span);
+}
+
+static void prepare_captured(struct steps_stage *s) {
+    prepare_small(s);
+    begin_capture(s->store);
+}
+
+static void prepare_captured_large(struct steps_stage *s) {
+    prepare_large(s);
+    begin_capture(s->store);
+}
+
+static void prepare_captured_chain(struct steps_stage *s) {
+    prepare_chain(s);
+    begin_capture(s->store);
+}
+
 static int act_small(struct steps_stage *s) {
     return put(s->mine, "key", SMALL);
 }
@@ -108,6 +138,24 @@ static int act_all(struct steps_stage *s) {
     return rc;
 }
 
+/* What a snapshot of the store does in its memory, while others replace something. */
+static int act_capture(struct steps_stage *s) {
+    struct eddy_context *c;
+    struct eddy_attempt at;
+    eddy_limits limits;
+    uint64_t id;
+    int rc = eddy_store_writer(s->mine, &c);
+    if (rc < 0) {
+        return rc;
+    }
+    eddy_rcu_enter(&c->thread.span);
+    rc = eddy_capture_begin(&c->thread, true, &at, &limits, &id);
+    eddy_rcu_leave(&c->thread.span);
+    rc = rc < 0 ? rc : put(s->mine, "key", SMALL);
+    rc = rc < 0 ? rc : eddy_reclaim_capture(&c->reclaim, id);
+    return rc < 0 ? rc : 0;
+}
+
 static const struct steps_op keyed_ops[] = {
     {.name = "a new state", .prepare = prepare_events, .act = act_small, .commits = 1},
     {.name = "a state replaced", .prepare = prepare_small, .act = act_small, .commits = 1},
@@ -150,6 +198,22 @@ static const struct steps_op keyed_ops[] = {
      .act = act_delete,
      .commits = 1,
      .alone = true},
+    {.name = "a state replaced that a snapshot wants",
+     .prepare = prepare_captured,
+     .act = act_small,
+     .commits = 1},
+    {.name = "a state of several blocks deleted that a snapshot wants",
+     .prepare = prepare_captured_large,
+     .act = act_delete,
+     .commits = 1,
+     .alone = true},
+    {.name = "a state deleted among many of one hash that a snapshot wants",
+     .hash_keep = 1,
+     .prepare = prepare_captured_chain,
+     .act = act_delete,
+     .commits = 1,
+     .alone = true},
+    {.name = "a capture of entries", .prepare = prepare_large, .act = act_capture, .commits = 2},
     {.name = "a snapshot of a stream",
      .prepare = prepare_snapshots,
      .act = act_snapshot,

@@ -93,8 +93,8 @@ static void fill_event(struct rng *rng, eddy_new_event *e) {
     e->metadata = eddy_mem(bytes, rng_once_in(rng, 3) ? rng_below(rng, 20) : 0);
     e->id = rng_once_in(rng, 3) ? eddy_str("an id") : eddy_str("");
     e->time_ns = rng_once_in(rng, 2) ? (int64_t)rng_below(rng, 1000) - 500 : 0;
-    e->flags = rng_once_in(rng, 2) ? EDDY_TIME_GIVEN : 0;
-    e->shard = rng_once_in(rng, 2) ? rng_next(rng) : 0;
+    e->flags = (uint32_t)rng_below(rng, 4); /* the time, the shard was given */
+    e->shard = rng_once_in(rng, 2) ? rng_once_in(rng, 20) ? rng_next(rng) : rng_below(rng, 5) : 0;
     e->tags = tags;
     e->tag_count = rng_once_in(rng, 3) ? (uint32_t)rng_below(rng, 4) : 0;
 }
@@ -282,8 +282,10 @@ static void take_and_compare(uint64_t which) {
     twin_assert_same(p.store[0], p.store[1]);
     empty_and_fill(&p);
     twin_assert_same(p.store[0], p.store[1]);
-    sandbox_check(p.store[0]);
-    sandbox_check(p.store[1]);
+    cr_assert_eq(eddy_check(p.store[0], NULL, NULL), 0, "the old store of history %u is damaged",
+                 (unsigned)which);
+    cr_assert_eq(eddy_check(p.store[1], NULL, NULL), 0, "the restored one of history %u is damaged",
+                 (unsigned)which);
     eddy_close(p.store[0]);
     eddy_close(p.store[1]);
 }
@@ -514,6 +516,40 @@ Test(api_snapshot, arguments_that_cannot_be_are_refused, .timeout = 60) {
     eddy_close(reading);
     eddy_shutdown(store);
     gives(eddy_snapshot_write(store, file, NULL, NULL), EDDY_ECLOSED);
+    eddy_close(store);
+}
+
+static uint64_t taken(eddy_store *store) {
+    eddy_counts k = {.size = sizeof k};
+    must(eddy_stats(store, &k));
+    return k.snapshots;
+}
+
+Test(api_snapshot, they_are_taken_from_time_to_time_by_a_thread_that_is_asked_for, .timeout = 60) {
+    struct sandbox box;
+    sandbox_make(&box);
+    char file[300];
+    strcpy(file, sandbox_path(&box, "file"));
+    eddy_store *store = sandbox_anonymous();
+    gives(eddy_snapshot_start(store, NULL, 1000000), EDDY_EINVAL);
+    gives(eddy_snapshot_start(store, file, 999), EDDY_EINVAL);
+    must(eddy_snapshot_write(store, file, NULL, NULL));
+    must(eddy_snapshot_write(store, file, NULL, NULL));
+    cr_assert_eq(taken(store), 2);
+    append(store, "s", 7);
+    must(eddy_snapshot_start(store, file, 2000000));
+    while (taken(store) < 6) {
+        usleep(1000);
+    }
+    must(eddy_snapshot_stop(store));
+    must(eddy_snapshot_stop(store));
+    uint64_t n = taken(store);
+    eddy_snapshot_facts f = {.size = sizeof f};
+    must(eddy_snapshot_verify(file, &f));
+    cr_assert_eq(f.events, 7);
+    usleep(20000);
+    cr_assert_eq(taken(store), n);
+    must(eddy_snapshot_start(store, file, 2000000));
     eddy_close(store);
 }
 

@@ -18,8 +18,9 @@ static void put_bytes(FILE *to, const char *what, eddy_bytes b) {
 static void put_event(FILE *to, const eddy_event *e) {
     fprintf(to,
             "event %" PRIu64 " v%" PRIu64 " time=%" PRId64 " recorded=%" PRId64 " shard=%" PRIu64
-            " tx=%" PRIu64 "+%u",
-            e->offset, e->version, e->time_ns, e->recorded_ns, e->shard, e->tx_offset, e->tx_count);
+            " flags=%u tx=%" PRIu64 "+%u",
+            e->offset, e->version, e->time_ns, e->recorded_ns, e->shard, e->flags, e->tx_offset,
+            e->tx_count);
     put_bytes(to, "stream", e->stream);
     put_bytes(to, "type", e->type);
     put_bytes(to, "id", e->id);
@@ -73,6 +74,12 @@ static int put_state(void *arg, const eddy_state *s) {
     put_bytes(to, "data", s->data);
     put_bytes(to, "metadata", s->metadata);
     fputc('\n', to);
+    return 0;
+}
+
+static int put_shard(void *arg, const eddy_shard_facts *f) {
+    fprintf(arg, "shard %" PRIu64 " newest=%" PRId64 " last=%" PRIu64 "\n", f->shard,
+            f->newest_time_ns, f->last_offset);
     return 0;
 }
 
@@ -152,6 +159,7 @@ char *twin_text(eddy_store *store) {
     must(eddy_streams(store, eddy_str(""), eddy_str(""), SIZE_MAX, put_stream, to));
     must(eddy_checkpoints(store, eddy_str(""), put_checkpoint, to));
     must(eddy_states(store, eddy_str(""), eddy_str(""), SIZE_MAX, put_state, to));
+    must(eddy_shards(store, put_shard, to));
     struct of_stream all = {to, store};
     must(eddy_streams(store, eddy_str(""), eddy_str(""), SIZE_MAX, put_snapshots, &all));
     fclose(to);

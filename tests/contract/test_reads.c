@@ -122,6 +122,23 @@ Test(contract, NV22_what_comes_while_a_replay_runs_is_not_in_it, .timeout = 20) 
     eddy_close(store);
 }
 
+Test(contract, NV23_a_replay_ends_at_once_when_it_is_cancelled_or_the_store_closed, .timeout = 20) {
+    eddy_store *store = with_three_times();
+    eddy_select select = select_times(1, INT64_MAX);
+    eddy_reader *cancelled;
+    eddy_reader *reader;
+    eddy_event event;
+    cr_assert_eq(eddy_reader_open(store, &select, &cancelled), 0, "%s", eddy_errmsg());
+    cr_assert_eq(eddy_reader_open(store, &select, &reader), 0, "%s", eddy_errmsg());
+    cr_assert_eq(eddy_reader_next(cancelled, &event), EDDY_EVENT);
+    eddy_reader_close(cancelled);
+    cr_assert_eq(eddy_reader_next(reader, &event), EDDY_EVENT);
+    cr_assert_eq(eddy_shutdown(store), 0);
+    cr_assert_eq(eddy_reader_next(reader, &event), EDDY_ECLOSED);
+    eddy_reader_close(reader);
+    eddy_close(store);
+}
+
 /* ---- Retrieve ---- */
 
 static eddy_select retrieve(int64_t from_ns, uint64_t batch) {

@@ -328,3 +328,49 @@ Test(api_once, memory_stays_what_it_was, .timeout = 120) {
     sandbox_check(store);
     eddy_close(store);
 }
+
+/* ---- in a file ---- */
+
+Test(api_once, answers_outlive_a_restore_in_their_order, .timeout = 60) {
+    enum { MANY = 300 };
+    struct sandbox box;
+    sandbox_make(&box);
+    eddy_options options = EDDY_OPTIONS_INIT;
+    options.dir = box.dir;
+    options.clock = tell;
+    const char *file = sandbox_path(&box, "file");
+    eddy_store *store = timed_store();
+    eddy_store *copy;
+    char key[16];
+    eddy_result result;
+    set_window(store, MANY, INT64_MAX);
+    for (int i = 0; i < 2 * MANY; i++) {
+        clock_ns++;
+        (void)snprintf(key, sizeof key, "%d", i);
+        gives(once(store, key, "s", EDDY_ANY, 1, NULL), 0);
+    }
+    must(eddy_snapshot_write(store, file, NULL, NULL));
+    must(eddy_snapshot_restore(file, "copy", &options));
+    options.flags = EDDY_MUST_EXIST;
+    must(eddy_open(&copy, "copy", &options));
+    sandbox_check(copy);
+    for (int i = MANY; i < 2 * MANY; i++) {
+        (void)snprintf(key, sizeof key, "%d", i);
+        gives(once(copy, key, "s", EDDY_ANY, 1, &result), 0);
+        cr_assert(result.repeated);
+        cr_assert_eq(result.first_offset, (uint64_t)i + 1);
+    }
+    for (int i = 0; i < MANY / 2; i++) { /* the oldest go first */
+        (void)snprintf(key, sizeof key, "new-%d", i);
+        gives(once(copy, key, "s", EDDY_ANY, 1, NULL), 0);
+        (void)snprintf(key, sizeof key, "%d", MANY + i + 1);
+        gives(once(copy, key, "s", EDDY_ANY, 1, &result), 0);
+        cr_assert(result.repeated);
+    }
+    (void)snprintf(key, sizeof key, "%d", MANY);
+    gives(once(copy, key, "s", EDDY_ANY, 1, &result), 0);
+    cr_assert_not(result.repeated);
+    sandbox_check(copy);
+    eddy_close(copy);
+    eddy_close(store);
+}

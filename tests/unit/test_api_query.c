@@ -335,3 +335,20 @@ Test(api_query, agrees_with_a_model, .timeout = 60) {
     sandbox_check(store);
     eddy_close(store);
 }
+
+Test(api_query, a_shard_counts, .timeout = 20) {
+    eddy_store *store = sandbox_anonymous();
+    eddy_new_event events[3] = {{.shard = 7}, {.type = eddy_str("t")}, {.flags = EDDY_SHARD_GIVEN}};
+    eddy_select s = EDDY_SELECT_INIT;
+    eddy_result result;
+    must(eddy_append(store, eddy_str("s"), EDDY_ANY, events, 3, NULL));
+    s.flags = EDDY_SHARD;
+    finds(ask(store, &s, 0, &result), 3, "s"); /* shard 0, but not who is in none */
+    gives(ask(store, &s, 3, &result), 0);
+    s.shard = 7;
+    finds(ask(store, &s, 0, &result), 1, "s");
+    gives(ask(store, &s, 1, &result), 0);
+    s.shard = 8;
+    gives(ask(store, &s, 0, &result), 0);
+    eddy_close(store);
+}

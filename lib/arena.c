@@ -394,6 +394,10 @@ static int open_in(struct eddy_arena *a, const char *path, const char *name) {
     if (r == 0 && (copy.flags & EDDY_SUPER_EPHEMERAL)) {
         r = join_life(a, path, name);
     }
+    /* Its size behind the copy of what is reserved: others may be growing it. */
+    if (r == 0 && fstat(a->fd, &st) < 0) {
+        r = eddy_arena_error(-errno, "fstat", name);
+    }
     r = r < 0 ? r : check_super(&copy, name, (uint64_t)st.st_size);
     if (r < 0) {
         return r;

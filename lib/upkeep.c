@@ -1,6 +1,7 @@
 #include "upkeep.h"
 
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "capture.h"
@@ -95,8 +96,13 @@ static int tidy(struct eddy_context *c, uint64_t most) {
     }
     c->tidying = true;
     if (k->empty_count > 0) {
-        r = eddy_tidy_empty(c, k->empty, k->empty_count);
-        k->empty_count = 0;
+        /* What they commit may note others: in another list. */
+        struct eddy_reclaim_stream *empty = k->empty;
+        uint32_t count = k->empty_count;
+        k->empty = NULL;
+        k->empty_count = k->empty_room = 0;
+        r = eddy_tidy_empty(c, empty, count);
+        free(empty);
     }
     r = r < 0 ? r : forget_names(c, most);
     c->tidying = false;

@@ -25,8 +25,6 @@ const struct option_def cli_common_options[] = {
          "events of each stream at most; its oldest go"},                                            \
         {OPT_LIMIT_NAMES, 0, "names", "N", NULL, "removed streams that stay known, at most"},        \
         {OPT_LIMIT_AGE, 0, "age", "DURATION", NULL, "events go when they are so old: 30s, 12h, 7d"}, \
-        {OPT_LIMIT_KEYS, 0, "keys", "N", NULL, "answers to --key that are kept (65536)"},            \
-        {OPT_LIMIT_KEYS_AGE, 0, "keys-age", "DURATION", NULL, "and for how long (10m)"},             \
         {OPT_REFUSE, 0,    "refuse",                                                                 \
          "LIST",     NULL, "at events,bytes,streams,stream-events: refuse new ones"},                \
     {                                                                                                \
@@ -306,6 +304,8 @@ static const char *const reset_examples[] = {
 
 static const struct option_def limits_options[] = {
     LIMIT_OPTIONS,
+    {OPT_LIMIT_KEYS, 0, "keys", "N", NULL, "answers to --key that are kept (65536)"},
+    {OPT_LIMIT_KEYS_AGE, 0, "keys-age", "DURATION", NULL, "and for how long (10m)"},
     {OPT_DROP, 0, "drop", "LIST", NULL, "at these (also: full) the oldest go (the default)"},
     {OPT_STRICT, 0, "strict", "on|off", "on|off", "refuse events without id, type or time"},
     {OPT_NO_LIMITS, 0, "none", NULL, NULL, "no limits, but for those that are given"},

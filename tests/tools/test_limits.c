@@ -15,7 +15,8 @@ static void make_events(int n) {
 
 #define LIMITS(list)                                                                               \
     SHELL(0, list "\n",                                                                            \
-          "eddy limits -o json | jq -c '.limits | del(.strict) | map_values(if type == "           \
+          "eddy limits -o json | jq -c '.limits | del(.strict, .keys, .keys_age_ns) | "            \
+          "map_values(if type == "                                                                 \
           "\"object\" then "                                                                       \
           "[.limit, .beyond] else . end) | map(.)'")
 

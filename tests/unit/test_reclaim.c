@@ -8,6 +8,7 @@
 #include "unit_support.h"
 
 #include <pthread.h>
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
@@ -345,6 +346,7 @@ static void die_at(uint64_t first, uint64_t step_by) {
         bool died = unit_step(&step, by_second, &s) != 0;
         unit_close_others(&open);
         unit_die(&s.second);
+        free(s.r.empty); /* the memory of a process that died */
         assert_done(&s, at);
         scene_close(&s);
         if (!died) {

@@ -60,14 +60,17 @@ Test(snapshot_tool, what_is_no_whole_snapshot_is_refused_with_file_byte_and_caus
     RUNS(2, NULL, "eddy help restore", "restore");
 }
 
+/* Importers go on until the snapshots are there. */
 Test(snapshot_tool, what_is_taken_under_load_exports_as_the_store_did_up_to_there, .timeout = 120) {
     RUNS(0, NULL, NULL, "create", "a");
     SHELL(0, "midway\nsame\nsame\nsame\n",
-          "cd $EDDY_DIR && data=$OLDPWD/tests/data/redis-history.jsonl.gz &&"
-          " head() { eddy info $1 -o json | jq .head; } &&"
-          " for i in 1 2 3; do eddy -S a import $data >/dev/null & done;"
+          "data=$PWD/tests/data/redis-history.jsonl.gz; cd $EDDY_DIR || exit;"
+          " head() { eddy info $1 -o json | jq .head; };"
+          " load() { n=0; while [ ! -e done ] && [ $n -lt 30 ]; do n=$((n + 1));"
+          " eddy -S a import $data >/dev/null; done; };"
+          " load & load &"
           " while [ $(head a) -lt 1000 ]; do :; done;"
-          " for i in 1 2 3; do eddy -S a snapshot f$i >/dev/null; done; wait;"
+          " for i in 1 2 3; do eddy -S a snapshot f$i >/dev/null; done; touch done; wait;"
           " for i in 1 2 3; do eddy restore f$i b$i >/dev/null; done;"
           " [ $(head b1) -lt $(head a) ] && echo midway;"
           " for i in 1 2 3; do eddy -S a read -o jsonl -n $(head b$i) >x &&"

@@ -225,7 +225,8 @@ static void check_block(void *arg, uint64_t off, uint64_t state, unsigned class_
         uint64_t shape = eddy_trie_shape(b);
         unsigned kind = EDDY_SHAPE_KIND(shape);
         if (kind < EDDY_BLOCK_NODE || kind > EDDY_BLOCK_MORE ||
-            (kind == EDDY_BLOCK_NODE && EDDY_NODE_CLASS(EDDY_SHAPE_BITS(shape) & 15) != class_)) {
+            (kind == EDDY_BLOCK_NODE && (EDDY_SHAPE_BITS(shape) > EDDY_NODE_BITS ||
+                                         EDDY_NODE_CLASS(EDDY_SHAPE_BITS(shape)) != class_))) {
             report(k, "block", "block at byte %llu has a shape that cannot be: %016llx",
                    (unsigned long long)off, (unsigned long long)shape);
         } else if (!eddy_stream_block_linked(&k->now.view, off) &&
